@@ -50,17 +50,17 @@ GRANT SELECT (winner_person_id, loser_person_id, voided) ON openmrs.person_merge
 GRANT SELECT (encounter_id, uuid, encounter_type, encounter_datetime, patient_id, location_id, voided, date_created, date_changed) ON openmrs.encounter TO 'atomfeed_console'@'%';
 GRANT SELECT (encounter_type_id, name) ON openmrs.encounter_type TO 'atomfeed_console'@'%';
 GRANT SELECT (location_id, name) ON openmrs.location TO 'atomfeed_console'@'%';
-GRANT SELECT (order_id, uuid, order_number, order_type_id, concept_id, encounter_id, patient_id, order_action, accession_number, voided, date_stopped, date_created) ON openmrs.orders TO 'atomfeed_console'@'%';
+GRANT SELECT (order_id, uuid, order_number, order_type_id, concept_id, encounter_id, patient_id, order_action, voided, date_stopped, date_created) ON openmrs.orders TO 'atomfeed_console'@'%';
 GRANT SELECT (order_type_id, name) ON openmrs.order_type TO 'atomfeed_console'@'%';
 GRANT SELECT (order_id) ON openmrs.test_order TO 'atomfeed_console'@'%';
 -- From OpenMRS 2.5:
 -- GRANT SELECT (order_id) ON openmrs.referral_order TO 'atomfeed_console'@'%';
 GRANT SELECT (order_id, drug_inventory_id, drug_non_coded) ON openmrs.drug_order TO 'atomfeed_console'@'%';
 GRANT SELECT (drug_id, uuid, name, retired) ON openmrs.drug TO 'atomfeed_console'@'%';
-GRANT SELECT (concept_id, uuid, is_set, retired) ON openmrs.concept TO 'atomfeed_console'@'%';
+GRANT SELECT (concept_id, uuid, retired) ON openmrs.concept TO 'atomfeed_console'@'%';
 GRANT SELECT (concept_id, name, locale, locale_preferred, concept_name_type, voided) ON openmrs.concept_name TO 'atomfeed_console'@'%';
 -- That a result is there, never its value:
-GRANT SELECT (order_id, obs_datetime, date_created, obs_group_id, voided) ON openmrs.obs TO 'atomfeed_console'@'%';
+GRANT SELECT (order_id, date_created, obs_group_id, voided) ON openmrs.obs TO 'atomfeed_console'@'%';
 -- Where these modules are installed:
 -- GRANT SELECT (uuid, patient_id) ON openmrs.bed_patient_assignment_map TO 'atomfeed_console'@'%';
 -- GRANT SELECT (uuid, patient_id) ON openmrs.patient_program TO 'atomfeed_console'@'%';

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     lookup::{found, of_kind},
-    names::{of_patient, strip},
+    names::{of_order, patient_itself, strip},
     viewed,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         operations::Actor,
         sources::{
             Source,
-            records::{EncountersBy, LinesBy, OrdersBy, PatientsBy, SamplesBy},
+            records::{EncountersBy, FOUND, LinesBy, OrdersBy, PatientsBy, SamplesBy},
         },
         state::Console,
     },
@@ -30,9 +30,6 @@ const LONGEST: usize = 50;
 
 /// Least letters of a name.
 const LETTERS: usize = 3;
-
-/// Most events that are shown of the records found.
-pub const EVENTS: u32 = 100;
 
 /// What a search found.
 #[derive(Debug, Default)]
@@ -100,9 +97,14 @@ pub async fn find(console: &Console, actor: &Actor, search: &Search, text: &str)
             for source in of_kind(console, Kind::Openmrs) {
                 let mut part = Found::default();
                 let patients = source.record_patients(PatientsBy::Name(&words), true).await;
-                for patient in found(patients, &source, &mut part.lacking) {
-                    let record = RecordRef::new(RecordKind::Patient, &patient.uuid);
-                    part.push(&source, of_patient(record, &patient), "name");
+                let patients = found(patients, &source, &mut part.lacking);
+                if patients.len() == FOUND as usize {
+                    let name = &source.app().info.name;
+                    part.lacking
+                        .push(format!("{name}: only the first {FOUND} patients are shown. Type more of the name."));
+                }
+                for patient in patients {
+                    part.push(&source, patient_itself(&patient), "name");
                 }
                 answer.add(part);
             }
@@ -156,7 +158,7 @@ async fn in_openmrs(source: &Source, key: &str, part: &mut Found) {
         let encounters = source.record_encounters(EncountersBy::OrdersOfPatient(patient.id)).await;
         let encounters = found(encounters, source, &mut Vec::new());
         part.uuids.extend(encounters.into_iter().map(|encounter| encounter.uuid));
-        part.push(source, of_patient(RecordRef::new(RecordKind::Patient, &patient.uuid), &patient), "identifier");
+        part.push(source, patient_itself(&patient), "identifier");
     }
     // Only what looks like a number of an order is worth a look that can be a scan.
     let looks_like_an_order = key.contains('-') || key.bytes().all(|byte| byte.is_ascii_digit());
@@ -165,12 +167,8 @@ async fn in_openmrs(source: &Source, key: &str, part: &mut Found) {
     let owners: Vec<String> = orders.iter().filter_map(|order| order.patient.clone()).collect();
     let owners = found(source.record_patients(PatientsBy::Uuids(&owners), true).await, source, &mut Vec::new());
     for order in orders {
-        let record = RecordRef::new(RecordKind::Order, &order.uuid);
-        let owner = owners.iter().find(|owner| Some(&owner.uuid) == order.patient.as_ref());
-        let name = owner.map_or_else(|| RecordName::unknown(record.clone()), |owner| of_patient(record.clone(), owner));
         part.uuids.extend(order.encounter.clone());
-        let name = RecordName { orders: vec![order.name()], at: order.created.clone(), voided: order.voided, ..name };
-        part.push(source, name, "order number");
+        part.push(source, of_order(&order, &owners), "order number");
     }
 }
 
@@ -208,7 +206,7 @@ async fn in_odoo(console: &Console, source: &Source, key: &str, part: &mut Found
         let orders = found(openmrs.record_orders(OrdersBy::Uuids(&orders)).await, &openmrs, &mut Vec::new());
         let patients = PatientsBy::Uuids(std::slice::from_ref(&patient));
         for owner in found(openmrs.record_patients(patients, true).await, &openmrs, &mut part.lacking) {
-            let name = of_patient(RecordRef::new(RecordKind::Patient, &owner.uuid), &owner);
+            let name = patient_itself(&owner);
             let orders = orders.iter().map(|order| order.name()).collect();
             part.push(&openmrs, RecordName { bills: vec![first.bill.clone()], orders, ..name }, "bill");
         }

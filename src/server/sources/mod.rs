@@ -6,6 +6,7 @@
 //! The only writes are [`Source::reset`], [`Source::discard`] and [`Source::restore`].
 
 mod busy;
+mod catalogue;
 mod check;
 mod clock;
 mod column;

@@ -1,7 +1,7 @@
 //! MySQL and MariaDB: connecting, session settings, and the schema from `information_schema`. Changes only its own
 //! sessions, and stops only statements of its own connections.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Error, Executor, MySqlConnection,
@@ -16,7 +16,7 @@ use crate::{
 use super::{
     SourceError,
     connection::Link,
-    schema::{Column, ColumnKind, Columns, Schema, Table},
+    schema::{Column, ColumnKind, Schema, Table, by_table},
 };
 
 /// A connection, and the data to stop its statement from another one.
@@ -182,13 +182,7 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     let read_only = about.text().as_deref() == Some("1");
 
     let columns = columns(link, &Table::ALL.map(Table::name)).await?;
-    let tables: BTreeMap<Table, Columns> = Table::ALL
-        .into_iter()
-        .map(|table| {
-            let of_table = columns.iter().filter(|(name, _)| name == table.name());
-            (table, of_table.map(|(_, column)| column.clone()).collect())
-        })
-        .collect();
+    let tables = by_table(&columns);
     let write_refused = read_only.then(|| "the server is set read-only (it may be a replica)".to_owned());
     let mut schema = Schema::new(Backend::MySql, None, server, tables, write_refused);
     let absent: Vec<Table> = Table::ALL.into_iter().filter(|table| schema.found(*table).is_none()).collect();

@@ -1,7 +1,5 @@
 //! PostgreSQL: connecting, session settings, and the schema from its catalogue. Changes only its own sessions.
 
-use std::collections::BTreeMap;
-
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Error, Executor, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
@@ -16,7 +14,7 @@ use super::{
     SourceError,
     connection::Link,
     mysql,
-    schema::{Column, ColumnKind, Columns, Schema, Table},
+    schema::{Column, ColumnKind, Schema, Table, by_table},
 };
 
 /// A connection.
@@ -68,27 +66,18 @@ pub(super) fn namespace(app: &Application) -> String {
 /// Reads which tables and columns this database has, and what the account may do with each column.
 pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
     let namespace = namespace(link.app);
-    let mut about = link.statement(
+    let about = link.statement(
         "SELECT current_setting('server_version'), pg_is_in_recovery()::text, \
-         current_setting('default_transaction_read_only'), \
-         COALESCE(has_schema_privilege((SELECT oid FROM pg_namespace WHERE nspname = ",
+         current_setting('default_transaction_read_only')",
     );
-    about.value(&namespace).push("), 'USAGE'), true)::text");
     let mut about = link.row(about).await?;
     let version = about.text().unwrap_or_default();
     let server = format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default());
     let replica = about.text().as_deref() == Some("true");
     let read_only = about.text().as_deref() == Some("on");
-    let may_enter = about.text().as_deref() == Some("true");
 
-    let columns = columns(link, &namespace, may_enter, &Table::ALL.map(Table::name)).await?;
-    let tables: BTreeMap<Table, Columns> = Table::ALL
-        .into_iter()
-        .map(|table| {
-            let of_table = columns.iter().filter(|(name, _)| name == table.name());
-            (table, of_table.map(|(_, column)| column.clone()).collect())
-        })
-        .collect();
+    let columns = columns(link, &namespace, &Table::ALL.map(Table::name)).await?;
+    let tables = by_table(&columns);
     let write_refused = if replica {
         Some("the server is a replica".to_owned())
     } else {
@@ -97,16 +86,17 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     Ok(Schema::new(Backend::Postgres, Some(namespace), server, tables, write_refused))
 }
 
-/// Returns the columns of these tables, each with the name of its table. `may_enter`: the account may use the schema.
+/// Returns the columns of these tables, each with the name of its table. Without USAGE on the schema no right on its
+/// tables has any effect.
 pub(super) async fn columns(
     link: &mut Link<'_>,
     namespace: &str,
-    may_enter: bool,
     tables: &[&str],
 ) -> Result<Vec<(String, Column)>, SourceError> {
     let mut statement = link.statement(
         "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL)::text, \
-         has_column_privilege(c.oid, a.attnum, 'SELECT')::text, has_column_privilege(c.oid, a.attnum, 'UPDATE')::text \
+         (has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT'))::text, \
+         (has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'UPDATE'))::text \
          FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
@@ -128,7 +118,7 @@ pub(super) async fn columns(
             ColumnKind::ByLanguage if table.starts_with("failed_event") => ColumnKind::Text,
             kind => kind,
         };
-        let mut may = || row.text().as_deref() == Some("true") && may_enter;
+        let mut may = || row.text().as_deref() == Some("true");
         let (may_select, may_update) = (may(), may());
         columns.push((table, Column { name, kind, may_select, may_update, moves: false, primary: false }));
     }

@@ -201,10 +201,7 @@ impl Schema {
 
     /// Returns a table's name for use in a statement.
     pub fn qualified(&self, table: &str) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("{}.{}", sql::quote(self.backend, namespace), sql::quote(self.backend, table)),
-            None => sql::quote(self.backend, table),
-        }
+        qualified(self.backend, self.namespace.as_deref(), table)
     }
 
     /// Returns how long the schema is used. Missing or unreadable tables can become available while a user waits for
@@ -235,6 +232,20 @@ impl Schema {
         }
         missing
     }
+}
+
+/// Returns a table's name for use in a statement. `namespace`: PostgreSQL's schema that holds it.
+pub(super) fn qualified(backend: Backend, namespace: Option<&str>, table: &str) -> String {
+    let table = sql::quote(backend, table);
+    namespace.map_or(table.clone(), |namespace| format!("{}.{table}", sql::quote(backend, namespace)))
+}
+
+/// Returns the columns of each table of the console, from columns with the names of their tables.
+pub(super) fn by_table(columns: &[(String, Column)]) -> BTreeMap<Table, Columns> {
+    let of_table = |table: Table| {
+        columns.iter().filter(|(name, _)| name == table.name()).map(|(_, column)| column.clone()).collect()
+    };
+    Table::ALL.into_iter().map(|table| (table, of_table(table))).collect()
 }
 
 /// A table that exists and can be read.

@@ -2,7 +2,6 @@
 //! connections.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::{
         Arc,
@@ -24,7 +23,7 @@ use crate::{
 use super::{
     SourceError,
     connection::{Link, Record},
-    schema::{Column, ColumnKind, Columns, Schema, Table},
+    schema::{Column, ColumnKind, Schema, Table, by_table},
     sql,
 };
 
@@ -146,35 +145,29 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     let statement = link.statement("SELECT sqlite_version()");
     let server = format!("SQLite {}", link.row(statement).await?.text().unwrap_or_default());
     let write_refused = why_not_writable(&link.app.database.database);
-    let mut tables = BTreeMap::new();
-    for table in Table::ALL {
-        let mut statement = link.statement("SELECT name, type FROM pragma_table_info(");
-        statement.value(table.name()).push(")");
-        let columns = link.rows(statement).await?.into_iter().map(|mut row| {
-            let name = row.text().unwrap_or_default();
-            let kind = kind(&row.text().unwrap_or_default());
-            let may_update = write_refused.is_none();
-            Column { name, kind, may_select: true, may_update, moves: false, primary: false }
-        });
-        let mut columns: Columns = columns.collect();
+    let mut columns = columns(link, &Table::ALL.map(Table::name)).await?;
+    for (_, column) in &mut columns {
+        column.may_update = write_refused.is_none();
+    }
+    let mut tables = by_table(&columns);
+    for (table, columns) in &mut tables {
         for name in ["failed_at", "timestamp"] {
             if let Some(column) = columns.get_mut(name) {
-                column.kind = time_kind(link, table, &column.name).await?;
+                column.kind = time_kind(link, *table, &column.name).await?;
             }
         }
-        tables.insert(table, columns);
     }
     Ok(Schema::new(Backend::Sqlite, None, server, tables, write_refused))
 }
 
-/// Returns the columns of these tables, each with the name of its table.
+/// Returns the columns of these tables, each with the name of its table. SQLite knows no rights.
 pub(super) async fn columns(link: &mut Link<'_>, tables: &[&str]) -> Result<Vec<(String, Column)>, SourceError> {
     let named: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
     let mut statement = link.statement(
-        "SELECT m.name, c.name, c.type FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+        "SELECT LOWER(m.name), c.name, c.type FROM sqlite_master m JOIN pragma_table_info(m.name) c \
          WHERE m.type IN ('table', 'view') AND ",
     );
-    statement.text_in("m.name", &named);
+    statement.text_in("LOWER(m.name)", &named);
     let column = |mut row: Record| {
         let (table, name) = (row.text().unwrap_or_default(), row.text().unwrap_or_default());
         let kind = kind(&row.text().unwrap_or_default());

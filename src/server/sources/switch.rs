@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::Backend;
-
-use super::{Source, SourceError, connection::Session, schema::Table, sql};
+use super::{Source, SourceError, catalogue, connection::Session, schema::Table, sql};
 
 /// The property, and where it is searched.
 const PROPERTY: &str = "atomfeed.enable.publish";
@@ -65,32 +63,11 @@ async fn value(session: &mut Session<'_>) -> Result<Option<String>, SourceError>
 
 /// Returns the first of the tables that the account may read with both columns.
 async fn readable(session: &mut Session<'_>) -> Result<Option<String>, SourceError> {
-    let schema = session.schema.clone();
-    let mut statement = session.link.statement(match schema.backend() {
-        // These list only what the account may read.
-        Backend::MySql => {
-            "SELECT DISTINCT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() \
-             AND PRIVILEGES LIKE '%select%' AND "
-        }
-        Backend::Postgres => {
-            "SELECT DISTINCT table_name::text, column_name::text FROM information_schema.column_privileges \
-             WHERE privilege_type = 'SELECT' AND "
-        }
-        Backend::Sqlite => {
-            "SELECT DISTINCT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.type IN ('table', 'view') AND "
-        }
-    });
-    let (table, column) = match schema.backend() {
-        Backend::MySql => ("TABLE_NAME", "COLUMN_NAME"),
-        Backend::Postgres => ("table_name", "column_name"),
-        Backend::Sqlite => ("m.name", "c.name"),
+    let columns = catalogue::columns(&mut session.link, &TABLES).await?;
+    let may_read = |table: &str, name: &str| {
+        let of_table = columns.iter().filter(|(of, _)| of.eq_ignore_ascii_case(table));
+        of_table.map(|(_, column)| column).any(|column| column.may_select && column.name.eq_ignore_ascii_case(name))
     };
-    if let Some(namespace) = schema.namespace() {
-        statement.equals("table_schema", namespace).push(" AND ");
-    }
-    statement.text_in(table, &TABLES.map(str::to_owned)).push(" AND ");
-    statement.text_in(column, &COLUMNS.map(str::to_owned));
-    let found: Vec<String> = session.link.rows(statement).await?.iter_mut().filter_map(|row| row.text()).collect();
-    let whole = |table: &&str| found.iter().filter(|name| name.eq_ignore_ascii_case(table)).count() >= COLUMNS.len();
-    Ok(TABLES.into_iter().find(|table| whole(table)).map(str::to_owned))
+    let whole = |table: &&str| COLUMNS.iter().all(|name| may_read(table, name));
+    Ok(TABLES.into_iter().find(whole).map(str::to_owned))
 }

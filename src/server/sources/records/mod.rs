@@ -18,7 +18,7 @@ use super::{Source, SourceError, connection::Session};
 
 use answer::Lack;
 pub use consumers::{BillLine, Copy, ImagingOrder, LabTest, LinesBy, Product, SamplesBy};
-pub use openmrs::{Encounter, EncountersBy, Order, OrdersBy, Other, Patient, PatientsBy, ResultOf};
+pub use openmrs::{Encounter, EncountersBy, FOUND, Order, OrdersBy, Other, Patient, PatientsBy, ResultOf};
 pub(super) use tables::Tables;
 
 /// Defines a look-up of a [`Source`]: a session, the tables as found, the answer.

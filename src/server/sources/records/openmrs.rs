@@ -61,10 +61,8 @@ pub struct Order {
     pub voided: bool,
     pub created: Option<Stamp>,
     pub stopped: Option<Stamp>,
-    pub accession: Option<String>,
     pub concept: Option<String>,
     pub concept_id: Option<i64>,
-    pub is_set: bool,
     pub drug: Option<String>,
     pub drug_name: Option<String>,
     pub is_drug: bool,
@@ -166,10 +164,10 @@ pub(in super::super) async fn patients(
             }
         }
     }
-    statement.push(format!(
-        " ORDER BY 1 LIMIT {}",
-        if let PatientsBy::Uuids(uuids) = by { uuids.len().max(1) } else { FOUND as usize }.max(BATCH)
-    ));
+    statement.push(" ORDER BY 1");
+    if matches!(by, PatientsBy::Identifier(_) | PatientsBy::Name(_)) {
+        statement.push(format!(" LIMIT {FOUND}"));
+    }
     let mut patients: Vec<Patient> = session
         .link
         .rows(statement)
@@ -330,7 +328,7 @@ pub enum OrdersBy<'a> {
 const ORDERS: u32 = 2_000;
 
 /// The columns of an order, as [`read_order`] reads them.
-const ORDER_COLUMNS: [&str; 21] = [
+const ORDER_COLUMNS: [&str; 19] = [
     "o.uuid",
     "o.order_id",
     "o.order_number",
@@ -339,10 +337,8 @@ const ORDER_COLUMNS: [&str; 21] = [
     "o.voided",
     "o.date_created",
     "o.date_stopped",
-    "o.accession_number",
     "c.uuid",
     "o.concept_id",
-    "c.is_set",
     "d.uuid",
     "d.name",
     "dr.drug_non_coded",
@@ -411,10 +407,8 @@ fn read_order(from: &From<'_>, zone: Tz, mut row: Record) -> Order {
         voided: flag(&mut row),
         created: from.stamp(zone, "o.date_created", row.text()),
         stopped: from.stamp(zone, "o.date_stopped", row.text()),
-        accession: row.key(),
         concept: row.key(),
         concept_id: row.number(),
-        is_set: flag(&mut row),
         drug: row.key(),
         drug_name: row.key(),
         is_drug: false,
@@ -518,7 +512,6 @@ pub(in super::super) async fn of_a_patient(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultOf {
     pub order_id: i64,
-    pub at: Option<Stamp>,
     pub saved: Option<Stamp>,
 }
 
@@ -529,10 +522,9 @@ pub(in super::super) async fn results(
     orders: &[i64],
 ) -> Answer<Vec<ResultOf>> {
     let zone = zone(session.link.app);
-    let needed = ["order_id", "obs_datetime", "date_created", "obs_group_id", "voided"];
+    let needed = ["order_id", "date_created", "obs_group_id", "voided"];
     let from = From::table(tables, "obs", "b", &needed)?;
-    // The newest by the order in which rows were written, so that both times are of one row.
-    let columns = from.columns(&["b.order_id", "b.obs_datetime", "b.date_created"]);
+    let columns = from.columns(&["b.order_id", "b.date_created"]);
     let mut statement = session
         .link
         .statement(format!("SELECT {columns} FROM {} WHERE b.voided = 0 AND b.obs_group_id IS NULL AND ", from.text));
@@ -540,9 +532,8 @@ pub(in super::super) async fn results(
     let mut newest = HashMap::<i64, ResultOf>::new();
     for mut row in session.link.rows(statement).await? {
         let order_id = number(&mut row);
-        let at = from.stamp(zone, "b.obs_datetime", row.text());
         let saved = from.stamp(zone, "b.date_created", row.text());
-        newest.insert(order_id, ResultOf { order_id, at, saved });
+        newest.insert(order_id, ResultOf { order_id, saved });
     }
     let mut results: Vec<ResultOf> = newest.into_values().collect();
     results.sort_by_key(|result| result.order_id);

@@ -12,11 +12,10 @@ use crate::{
 };
 
 use super::super::{
-    SourceError, clock,
+    SourceError, catalogue, clock,
     connection::{Link, Session},
-    mysql, postgres,
-    schema::{Column, ColumnKind, Columns},
-    sql, sqlite,
+    schema::{Column, ColumnKind, Columns, qualified},
+    sql,
 };
 
 /// How long the catalogue is used before it is read again: a right can be granted because a page asked for it.
@@ -83,7 +82,6 @@ const OPENMRS: &[Wanted] = &[
             "encounter_id",
             "patient_id",
             "order_action",
-            "accession_number",
             "voided",
             "date_stopped",
             "date_created",
@@ -95,13 +93,13 @@ const OPENMRS: &[Wanted] = &[
     optional("referral_order", &["order_id"], "orders that no consumer gets"),
     wanted("drug_order", &["order_id", "drug_inventory_id", "drug_non_coded"], "ordered drugs"),
     wanted("drug", &["drug_id", "uuid", "name", "retired"], "names of drugs"),
-    wanted("concept", &["concept_id", "uuid", "is_set", "retired"], "tests"),
+    wanted("concept", &["concept_id", "uuid", "retired"], "tests"),
     wanted(
         "concept_name",
         &["concept_id", "name", "locale", "locale_preferred", "concept_name_type", "voided"],
         "names of tests",
     ),
-    wanted("obs", &["order_id", "obs_datetime", "date_created", "obs_group_id", "voided"], "whether a result is there"),
+    wanted("obs", &["order_id", "date_created", "obs_group_id", "voided"], "whether a result is there"),
     optional("bed_patient_assignment_map", &["uuid", "patient_id"], "patients of bed assignments"),
     optional("patient_program", &["uuid", "patient_id"], "patients of programmes"),
     optional("patient_appointment", &["uuid", "patient_id"], "patients of appointments"),
@@ -172,19 +170,12 @@ impl Tables {
         let (backend, kind) = (app.database.backend, app.info.kind);
         let names: Vec<&str> = of_kind(kind).iter().map(|wanted| wanted.table).collect();
         let names = names.as_slice();
-        let mut namespace = None;
-        let found = match backend {
-            _ if names.is_empty() => Vec::new(),
-            Backend::MySql => mysql::columns(&mut session.link, names).await?,
-            Backend::Postgres => {
-                let schema = postgres::namespace(app);
-                let may_enter = may_enter(&mut session.link, &schema).await?;
-                let columns = postgres::columns(&mut session.link, &schema, may_enter, names).await?;
-                namespace = Some(schema);
-                columns
-            }
-            Backend::Sqlite => sqlite::columns(&mut session.link, names).await?,
-        };
+        if names.is_empty() {
+            let (columns, indexed) = Default::default();
+            return Ok(Self { backend, kind, namespace: None, columns, indexed, read_at: Instant::now() });
+        }
+        let namespace = session.schema.namespace().map(str::to_owned);
+        let found = catalogue::columns(&mut session.link, names).await?;
         let mut of_tables = BTreeMap::<String, Vec<Column>>::new();
         for (table, column) in found {
             of_tables.entry(table.to_lowercase()).or_default().push(column);
@@ -223,10 +214,7 @@ impl Tables {
     }
 
     fn qualified(&self, table: &str) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("{}.{}", sql::quote(self.backend, namespace), sql::quote(self.backend, table)),
-            None => sql::quote(self.backend, table),
-        }
+        qualified(self.backend, self.namespace.as_deref(), table)
     }
 
     /// Returns what of the records cannot be read, and the GRANT that would allow it: one sentence for each table.
@@ -313,21 +301,12 @@ impl Tables {
     }
 }
 
-async fn may_enter(link: &mut Link<'_>, schema: &str) -> Result<bool, SourceError> {
-    let mut statement = link.statement("SELECT has_schema_privilege((SELECT oid FROM pg_namespace WHERE nspname = ");
-    statement.value(schema).push("), 'USAGE')::text");
-    Ok(link.row(statement).await?.text().as_deref() == Some("true"))
-}
-
 /// Returns table and first column of every index of these tables.
 async fn indexes(
     link: &mut Link<'_>,
     namespace: Option<&str>,
     tables: &[&str],
 ) -> Result<BTreeSet<(String, String)>, SourceError> {
-    if tables.is_empty() {
-        return Ok(BTreeSet::new());
-    }
     let named: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
     let mut statement = match link.app.database.backend {
         Backend::MySql => link.statement(
