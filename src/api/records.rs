@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// Most failed events that a search shows of the records found.
+pub const EVENTS_OF_RECORDS: u32 = 100;
+
 /// A record that a search found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundRecord {

@@ -3,7 +3,7 @@
 //! in the audit log.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use std::{
 use chrono::TimeDelta;
 
 use super::{
+    expiring_map::ExpiringMap,
     groups,
     lists::{self, EVENT_FROM_LEDGER},
     operations::Actor,
@@ -38,27 +39,23 @@ const VIEW_INTERVAL: Duration = Duration::from_secs(3_600);
 const MOST_VIEWS: usize = 10_000;
 
 /// The recent views of events that are recorded in the audit log, by user.
-#[derive(Debug, Default)]
-pub struct RecentViews(Mutex<HashMap<(String, String, RowId), Instant>>);
+#[derive(Debug)]
+pub struct RecentViews(ExpiringMap<(String, String, RowId)>);
+
+impl Default for RecentViews {
+    fn default() -> Self {
+        Self(ExpiringMap::new(VIEW_INTERVAL, MOST_VIEWS))
+    }
+}
 
 impl RecentViews {
     /// Returns whether a recorded view of the event by this user covers one at `now`.
     fn stands(&self, who: &str, app: &str, id: RowId, now: Instant) -> bool {
-        let recent_views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = recent_views.get(&(who.to_owned(), app.to_owned(), id));
-        at.is_some_and(|at| now.saturating_duration_since(*at) < VIEW_INTERVAL)
+        self.0.get(&(who.to_owned(), app.to_owned(), id), now).is_some()
     }
 
     fn remember(&self, who: &str, app: &str, id: RowId, now: Instant) {
-        let mut recent_views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent_views.len() >= MOST_VIEWS {
-            recent_views.retain(|_, at| now.saturating_duration_since(*at) < VIEW_INTERVAL);
-        }
-        if recent_views.len() >= MOST_VIEWS {
-            // Some views are then recorded twice.
-            recent_views.clear();
-        }
-        recent_views.insert((who.to_owned(), app.to_owned(), id), now);
+        self.0.put((who.to_owned(), app.to_owned(), id), (), now);
     }
 }
 
@@ -368,6 +365,6 @@ mod tests {
         for id in 0..3 * MOST_VIEWS as i128 {
             recent_views.remember("asha", "odoo", RowId(id), now);
         }
-        assert!(recent_views.0.lock().unwrap().len() <= MOST_VIEWS);
+        assert!(recent_views.0.len() <= MOST_VIEWS);
     }
 }

@@ -12,6 +12,7 @@ pub mod counts;
 pub mod digest;
 pub mod downloads;
 pub mod events;
+mod expiring_map;
 pub mod export;
 pub mod feeds;
 pub mod files;

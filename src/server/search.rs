@@ -17,6 +17,7 @@ use super::{
 use crate::{
     api::{
         failed_events::MissingPart,
+        records::EVENTS_OF_RECORDS,
         search::{FoundGroup, FoundRow, SearchPage},
     },
     error::Problem,
@@ -343,7 +344,7 @@ async fn records(console: &Console, actor: &Actor, page: &mut SearchPage) -> Res
     let found = records::find(console, actor, &page.search, &page.query.typed).await?;
     let uuids: Vec<String> = found.uuids.into_iter().collect();
     let apps: Vec<String> = console.applications().map(|info| info.key.clone()).collect();
-    page.of_records = console.parts.store.events_of_records(&apps, &uuids, records::EVENTS).await?;
+    page.of_records = console.parts.store.events_of_records(&apps, &uuids, EVENTS_OF_RECORDS).await?;
     page.records = found.records;
     page.records_lacking = found.lacking;
     Ok(())

@@ -268,3 +268,15 @@ async fn an_address_of_no_record_is_told_as_such() {
     let list = hospital.page_as(&limited, "/atomfeed-console/failed-events").await;
     assert!(!list.body.contains(IDENTIFIER), "{}", list.body);
 }
+
+#[tokio::test]
+async fn a_name_from_another_application_is_not_kept_for_those_who_may_not_see_that() {
+    // A sample has the uuid of its encounter, and its patient is found in OpenMRS.
+    let hospital = hospital_with(|config| config.applications[0].info.kind = Kind::Openelis).await;
+    let path = format!("/atomfeed-console/records/odoo/accession/{ENCOUNTER}");
+    let page = hospital.page_as(&person(Role::Administrator), &path).await;
+    assert!(page.body.contains(IDENTIFIER) && page.body.contains(NAME), "{}", page.body);
+    let limited = Person { applications: Some(["odoo".to_owned()].into()), ..person(Role::Administrator) };
+    let page = hospital.page_as(&limited, &path).await;
+    assert!(!page.body.contains(IDENTIFIER) && !page.body.contains(NAME), "{}", page.body);
+}

@@ -2,7 +2,10 @@
 //!
 //! Counts and rows only: nothing here names a person.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::lookup::{found, of_kind};
 use crate::{
@@ -57,17 +60,7 @@ pub async fn of_group(console: &Console, fault: i64) -> Result<Option<(WaitsFor,
     let mut of_encounters = 0_u64;
     for events in events.chunks(BATCH) {
         let uuids: BTreeSet<String> = events.iter().filter_map(|event| event.record.clone()).collect();
-        let uuids: Vec<String> = uuids.into_iter().collect();
-        let mut patients = BTreeMap::<String, String>::new();
-        for openmrs in of_kind(console, Kind::Openmrs) {
-            let encounters = openmrs.record_encounters(EncountersBy::Uuids(&uuids)).await;
-            let encounters = found(encounters, &openmrs, &mut Vec::new());
-            patients.extend(
-                encounters
-                    .into_iter()
-                    .filter_map(|encounter| Some((encounter.uuid.to_lowercase(), encounter.patient?))),
-            );
-        }
+        let patients = patients_of(console, &uuids).await;
         for event in events {
             if let Some(patient) = event.record.as_ref().and_then(|record| patients.get(&record.to_lowercase())) {
                 of_encounters += 1;
@@ -105,6 +98,34 @@ pub async fn of_group(console: &Console, fault: i64) -> Result<Option<(WaitsFor,
     }
     rows.sort_by(|one, other| (&one.app, one.id).cmp(&(&other.app, other.id)));
     Ok(Some((answer, rows)))
+}
+
+/// Returns the patients of encounters by the encounters' uuids, in lower case. The page of a group is read again and
+/// again: what was found lately is not asked again.
+async fn patients_of(console: &Console, encounters: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let (names, now) = (&console.parts.names, Instant::now());
+    let mut patients = BTreeMap::new();
+    for openmrs in of_kind(console, Kind::Openmrs) {
+        let app = &openmrs.app().info.key;
+        let mut open = Vec::new();
+        for encounter in encounters {
+            match names.patient_of(app, encounter, now) {
+                Some(patient) => drop(patients.insert(encounter.to_lowercase(), patient)),
+                None => open.push(encounter.clone()),
+            }
+        }
+        if open.is_empty() {
+            continue;
+        }
+        let answer = openmrs.record_encounters(EncountersBy::Uuids(&open)).await;
+        for encounter in found(answer, &openmrs, &mut Vec::new()) {
+            if let Some(patient) = encounter.patient {
+                names.keep_patient(app, &encounter.uuid, &patient, now);
+                patients.insert(encounter.uuid.to_lowercase(), patient);
+            }
+        }
+    }
+    patients
 }
 
 /// Returns the rows of a plan: first the patients' own events, oldest first, and their number, then what waits for them.

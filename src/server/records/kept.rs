@@ -2,24 +2,30 @@
 //! which views of patients are on record. None of it is written anywhere.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use crate::{
     model::record::{RecordName, RecordRef},
-    server::security::secrets,
+    server::{expiring_map::ExpiringMap, security::secrets},
 };
 
-/// How long a name is used before it is asked again.
+/// How long a name, or the patient of an encounter, is used before it is asked again.
 const LASTS: Duration = Duration::from_secs(300);
 
-/// The same for a record of which nothing was found: its row can be on its way.
-const NOTHING_LASTS: Duration = Duration::from_secs(20);
+/// The same for a record of which nothing was found, whose row can be on its way, and for how long an application that
+/// did not answer in time is not asked again.
+const BRIEF: Duration = Duration::from_secs(20);
 
-/// Most names that are kept.
-const MOST_NAMES: usize = 20_000;
+/// How long a search is kept, and a recorded view covers later ones of the same person on the same page.
+const AN_HOUR: Duration = Duration::from_secs(3_600);
+
+/// Most names, patients or views that are kept.
+const MOST: usize = 20_000;
+
+/// Most searches that are kept.
+const MOST_SEARCHES: usize = 5_000;
 
 /// A record that needs a name, with the key of the application that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,101 +35,109 @@ pub struct Wanted {
 }
 
 /// Names that were found lately, whole: each reader gets a part of them.
-#[derive(Debug, Default)]
-pub struct Names(Mutex<HashMap<Wanted, (RecordName, Instant)>>);
+#[derive(Debug)]
+pub struct Names {
+    found: ExpiringMap<Wanted, RecordName>,
+    /// Records of which nothing was found.
+    nameless: ExpiringMap<Wanted>,
+    /// Applications that did not answer in time.
+    slow: ExpiringMap<String>,
+    /// The patients of encounters, by application and uuid in lower case.
+    patients: ExpiringMap<(String, String), String>,
+}
 
-impl Names {
-    pub(super) fn known(&self, wanted: &Wanted, now: Instant) -> Option<RecordName> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (name, at) = known.get(wanted)?;
-        let lasts = if name.label().is_some() { LASTS } else { NOTHING_LASTS };
-        (now.saturating_duration_since(*at) < lasts).then(|| name.clone())
-    }
-
-    pub(super) fn keep(&self, names: &BTreeMap<Wanted, RecordName>, now: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + names.len() > MOST_NAMES {
-            known.retain(|_, (_, at)| now.saturating_duration_since(*at) < LASTS);
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            found: ExpiringMap::new(LASTS, MOST),
+            nameless: ExpiringMap::new(BRIEF, MOST),
+            slow: ExpiringMap::new(BRIEF, MOST),
+            patients: ExpiringMap::new(LASTS, MOST),
         }
-        if known.len() + names.len() > MOST_NAMES {
-            known.clear();
-        }
-        known.extend(names.iter().map(|(wanted, name)| (wanted.clone(), (name.clone(), now))));
     }
 }
 
-/// How long a recorded view covers later ones of the same person on the same page.
-const VIEWED: Duration = Duration::from_secs(3_600);
+impl Names {
+    pub(super) fn known(&self, wanted: &Wanted, now: Instant) -> Option<RecordName> {
+        let nameless = || self.nameless.get(wanted, now).map(|()| RecordName::unknown(wanted.record.clone()));
+        self.found.get(wanted, now).or_else(nameless)
+    }
 
-/// Most views that are remembered.
-const MOST_VIEWS: usize = 20_000;
+    pub(super) fn keep(&self, names: &BTreeMap<Wanted, RecordName>, now: Instant) {
+        for (wanted, name) in names {
+            match name.label() {
+                Some(_) => self.found.put(wanted.clone(), name.clone(), now),
+                None => self.nameless.put(wanted.clone(), (), now),
+            }
+        }
+    }
+
+    pub(super) fn is_slow(&self, app: &str, now: Instant) -> bool {
+        self.slow.get(app, now).is_some()
+    }
+
+    pub(super) fn was_slow(&self, app: &str, now: Instant) {
+        self.slow.put(app.to_owned(), (), now);
+    }
+
+    /// Returns the patient of an encounter of an application.
+    pub(super) fn patient_of(&self, app: &str, encounter: &str, now: Instant) -> Option<String> {
+        self.patients.get(&(app.to_owned(), encounter.to_lowercase()), now)
+    }
+
+    pub(super) fn keep_patient(&self, app: &str, encounter: &str, patient: &str, now: Instant) {
+        self.patients.put((app.to_owned(), encounter.to_lowercase()), patient.to_owned(), now);
+    }
+}
 
 /// The recent views that are in the audit log: user, page and patient.
-#[derive(Debug, Default)]
-pub struct Viewed(Mutex<HashMap<(String, String, String), Instant>>);
+#[derive(Debug)]
+pub struct Viewed(ExpiringMap<(String, String, String)>);
+
+impl Default for Viewed {
+    fn default() -> Self {
+        Self(ExpiringMap::new(AN_HOUR, MOST))
+    }
+}
 
 impl Viewed {
     /// Returns those patients whose view by this user on this page is not on record, and remembers them as recorded.
     pub(super) fn new_ones(&self, who: &str, page: &str, patients: BTreeSet<String>, now: Instant) -> Vec<String> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + patients.len() > MOST_VIEWS {
-            known.retain(|_, at| now.saturating_duration_since(*at) < VIEWED);
-        }
-        if known.len() + patients.len() > MOST_VIEWS {
-            // Some views are then recorded twice.
-            known.clear();
-        }
-        let mut new = Vec::new();
-        for patient in patients {
-            let key = (who.to_owned(), page.to_owned(), patient);
-            let covered = known.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < VIEWED);
-            if !covered {
-                new.push(key.2.clone());
-                known.insert(key, now);
-            }
-        }
+        let key = |patient: &String| (who.to_owned(), page.to_owned(), patient.clone());
+        let new: Vec<String> =
+            patients.into_iter().filter(|patient| self.0.get(&key(patient), now).is_none()).collect();
+        new.iter().for_each(|patient| self.0.put(key(patient), (), now));
         new
     }
 
     pub(super) fn forget(&self, who: &str, page: &str, patients: &[String]) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for patient in patients {
-            known.remove(&(who.to_owned(), page.to_owned(), patient.clone()));
+            self.0.remove(&(who.to_owned(), page.to_owned(), patient.clone()));
         }
     }
 }
 
-/// How long a search is kept.
-const KEPT: Duration = Duration::from_secs(3_600);
-
-/// Most searches that are kept.
-const MOST_KEPT: usize = 5_000;
-
 /// Searches whose text can name a person: it stands in no address and in no log, only here, under a random number.
-#[derive(Debug, Default)]
-pub struct KeptSearches(Mutex<HashMap<String, (String, String, Instant)>>);
+#[derive(Debug)]
+pub struct KeptSearches(ExpiringMap<String, (String, String)>);
+
+impl Default for KeptSearches {
+    fn default() -> Self {
+        Self(ExpiringMap::new(AN_HOUR, MOST_SEARCHES))
+    }
+}
 
 impl KeptSearches {
     /// Keeps a text for a person; returns its number.
     pub fn keep(&self, who: &str, text: &str) -> String {
         let number = secrets::new();
-        let now = Instant::now();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_KEPT {
-            kept.retain(|_, (_, _, at)| now.saturating_duration_since(*at) < KEPT);
-        }
-        if kept.len() >= MOST_KEPT {
-            kept.clear();
-        }
-        kept.insert(number.clone(), (who.to_owned(), text.to_owned(), now));
+        self.0.put(number.clone(), (who.to_owned(), text.to_owned()), Instant::now());
         number
     }
 
     /// Returns the text that a person's search kept under this number.
     pub fn text(&self, who: &str, number: &str) -> Option<String> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, text, at) = kept.get(number)?;
-        (of == who && at.elapsed() < KEPT).then(|| text.clone())
+        self.0.get(number, Instant::now()).filter(|(of, _)| of == who).map(|(_, text)| text)
     }
 }
 
@@ -139,7 +153,7 @@ mod tests {
         assert_eq!(viewed.new_ones("asha", "list", of(&["b", "c"]), now), ["c"]);
         assert_eq!(viewed.new_ones("ravi", "list", of(&["a"]), now), ["a"]);
         assert_eq!(viewed.new_ones("asha", "event 7", of(&["a"]), now), ["a"]);
-        assert_eq!(viewed.new_ones("asha", "list", of(&["a"]), now + VIEWED), ["a"]);
+        assert_eq!(viewed.new_ones("asha", "list", of(&["a"]), now + AN_HOUR), ["a"]);
         viewed.forget("asha", "list", &["c".to_owned()]);
         assert_eq!(viewed.new_ones("asha", "list", of(&["c"]), now), ["c"], "an entry that failed is written later");
     }

@@ -15,7 +15,7 @@ mod page;
 mod viewed;
 mod way;
 
-pub use find::{EVENTS, Found, find, is_personal};
+pub use find::{Found, find, is_personal};
 pub use kept::{KeptSearches, Names, Viewed, Wanted};
 pub use names::call;
 pub use page::page;

@@ -22,7 +22,7 @@ use crate::{
         operations::Actor,
         sources::{
             Source,
-            records::{Encounter, EncountersBy, OrdersBy, Patient, PatientsBy, SamplesBy},
+            records::{Encounter, EncountersBy, Order, OrdersBy, Other, Patient, PatientsBy, SamplesBy},
         },
         state::Console,
     },
@@ -63,21 +63,26 @@ async fn names(console: &Console, wanted: BTreeSet<Wanted>) -> BTreeMap<Wanted, 
     named
 }
 
-/// Returns names for records, whole, whoever the reader is: see [`strip`].
+/// Returns names for records, whole as far as the reader's applications know them: see [`strip`]. An application that
+/// did not answer in time is not asked again for a while, so that not every page of a list or a file waits for it.
 pub(super) async fn whole(console: &Console, wanted: BTreeSet<Wanted>) -> BTreeMap<Wanted, RecordName> {
     let now = Instant::now();
+    // A name can come from another application than the record's: those who see fewer applications get their own.
+    let shared = Some(&console.parts.names).filter(|_| console.only().is_none());
     let mut named = BTreeMap::new();
     let mut open = BTreeMap::<String, Vec<RecordRef>>::new();
     for wanted in wanted {
-        match console.parts.names.known(&wanted, now) {
+        match shared.and_then(|names| names.known(&wanted, now)) {
             Some(name) => drop(named.insert(wanted, name)),
             None => open.entry(wanted.app).or_default().push(wanted.record),
         }
     }
+    open.retain(|app, _| !console.parts.names.is_slow(app, now));
     let asked = open.into_iter().map(|(app, records)| async move {
         let asked = of_application(console, &app, &records);
         let Ok(found) = tokio::time::timeout(PATIENCE, asked).await else {
             tracing::debug!(app, "the names of records did not come in time");
+            console.parts.names.was_slow(&app, Instant::now());
             return BTreeMap::new();
         };
         let mut found: HashMap<RecordRef, RecordName> =
@@ -89,7 +94,9 @@ pub(super) async fn whole(console: &Console, wanted: BTreeSet<Wanted>) -> BTreeM
         records.into_iter().map(name).collect::<BTreeMap<_, _>>()
     });
     for found in futures::future::join_all(asked).await {
-        console.parts.names.keep(&found, now);
+        if let Some(names) = shared {
+            names.keep(&found, now);
+        }
         named.extend(found);
     }
     named.retain(|_, name| name.label().is_some());
@@ -167,23 +174,14 @@ pub async fn call<'e, E: Named + 'e>(
 ) -> Result<(), Problem> {
     let mut events: Vec<&mut E> = events.into_iter().collect();
     let wanted: Vec<Option<Wanted>> = events.iter().map(|event| event.wanted(console)).collect();
-    let called = shown(console, actor, page, &wanted).await?;
-    for ((event, wanted), called) in events.iter_mut().zip(wanted).zip(called) {
-        event.call(wanted, called);
-    }
-    Ok(())
-}
-
-async fn shown(
-    console: &Console,
-    actor: &Actor,
-    page: &str,
-    wanted: &[Option<Wanted>],
-) -> Result<Vec<Option<String>>, Problem> {
     let named = names(console, wanted.iter().flatten().cloned().collect()).await;
     let persons = named.values().filter(|name| name.shows_a_person()).filter_map(|name| name.patient.clone());
     viewed::record(console, actor, page, persons).await?;
-    Ok(wanted.iter().map(|wanted| named.get(wanted.as_ref()?)?.label()).collect())
+    for (event, wanted) in events.iter_mut().zip(wanted) {
+        let called = wanted.as_ref().and_then(|wanted| named.get(wanted)?.label());
+        event.call(wanted, called);
+    }
+    Ok(())
 }
 
 /// Returns the names of an application's records that are found.
@@ -209,9 +207,7 @@ async fn of_openmrs(source: &Source, records: &[RecordRef]) -> Vec<RecordName> {
     let patients = uuids(records, RecordKind::Patient);
     if !patients.is_empty() {
         let found = found(source.record_patients(PatientsBy::Uuids(&patients), true).await, source, lacking);
-        names.extend(
-            found.iter().map(|patient| of_patient(RecordRef::new(RecordKind::Patient, &patient.uuid), patient)),
-        );
+        names.extend(found.iter().map(patient_itself));
     }
     let encounters = uuids(records, RecordKind::Encounter);
     if !encounters.is_empty() {
@@ -222,36 +218,24 @@ async fn of_openmrs(source: &Source, records: &[RecordRef]) -> Vec<RecordName> {
         let orders = found(source.record_orders(OrdersBy::Uuids(&orders)).await, source, lacking);
         let owners: Vec<String> = orders.iter().filter_map(|order| order.patient.clone()).collect();
         let owners = found(source.record_patients(PatientsBy::Uuids(&owners), true).await, source, lacking);
-        for order in &orders {
-            let record = RecordRef::new(RecordKind::Order, &order.uuid);
-            let owner = owners.iter().find(|owner| Some(&owner.uuid) == order.patient.as_ref());
-            let name =
-                owner.map_or_else(|| RecordName::unknown(record.clone()), |owner| of_patient(record.clone(), owner));
-            names.push(RecordName {
-                orders: vec![order.name()],
-                at: order.created.clone(),
-                voided: order.voided,
-                ..name
-            });
-        }
+        names.extend(orders.iter().map(|order| of_order(order, &owners)));
     }
+    let named = |kind, others: Vec<Other>| {
+        others.into_iter().map(move |other| RecordName {
+            what: other.name,
+            voided: other.retired,
+            ..RecordName::unknown(RecordRef::new(kind, other.uuid))
+        })
+    };
     let concepts = uuids(records, RecordKind::Concept);
     if !concepts.is_empty() {
         let found = found(source.record_concepts(&concepts).await, source, lacking);
-        names.extend(found.into_iter().map(|other| RecordName {
-            what: other.name,
-            voided: other.retired,
-            ..RecordName::unknown(RecordRef::new(RecordKind::Concept, other.uuid))
-        }));
+        names.extend(named(RecordKind::Concept, found));
     }
     let drugs = uuids(records, RecordKind::Drug);
     if !drugs.is_empty() {
         let found = found(source.record_drugs(&drugs).await, source, lacking);
-        names.extend(found.into_iter().map(|other| RecordName {
-            what: other.name,
-            voided: other.retired,
-            ..RecordName::unknown(RecordRef::new(RecordKind::Drug, other.uuid))
-        }));
+        names.extend(named(RecordKind::Drug, found));
     }
     for (kind, table) in [
         (RecordKind::BedAssignment, "bed_patient_assignment_map"),
@@ -286,6 +270,19 @@ pub(super) fn of_patient(record: RecordRef, patient: &Patient) -> RecordName {
         voided: patient.voided && record.kind == RecordKind::Patient,
         ..RecordName::unknown(record)
     }
+}
+
+/// Returns a patient's own name.
+pub(super) fn patient_itself(patient: &Patient) -> RecordName {
+    of_patient(RecordRef::new(RecordKind::Patient, &patient.uuid), patient)
+}
+
+/// Returns an order with the names of its patient, if that is among these.
+pub(super) fn of_order(order: &Order, patients: &[Patient]) -> RecordName {
+    let owner = patients.iter().find(|patient| Some(&patient.uuid) == order.patient.as_ref());
+    let record = RecordRef::new(RecordKind::Order, &order.uuid);
+    let name = owner.map_or_else(|| RecordName::unknown(record.clone()), |owner| of_patient(record.clone(), owner));
+    RecordName { orders: vec![order.name()], at: order.created.clone(), voided: order.voided, ..name }
 }
 
 /// Returns the encounters with these uuids, each with its patient and orders.

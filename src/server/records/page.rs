@@ -7,7 +7,7 @@ use super::{
     kept::Wanted,
     lookup::{found, of_kind, published, read_to},
     names,
-    names::{of_patient, strip},
+    names::{of_patient, patient_itself, strip},
     viewed,
     way::{Arrival, Facts, Progress, Publication, ignored, way},
 };
@@ -124,7 +124,7 @@ impl<'c> Reader<'c> {
         if let Some(winner) = &patient.merged_into {
             let by = PatientsBy::Uuids(std::slice::from_ref(winner));
             if let Some(winner) = self.one_patient(by).await? {
-                self.relate("Merged into", of_patient(RecordRef::new(RecordKind::Patient, &winner.uuid), &winner));
+                self.relate("Merged into", patient_itself(&winner));
             }
         }
         let encounters = self.source.record_encounters(EncountersBy::OrdersOfPatient(patient.id)).await;
@@ -157,7 +157,7 @@ impl<'c> Reader<'c> {
                 saved: None,
                 ignored: None,
                 unfinished: None,
-                progress: self.progress(info, "patient").await,
+                progress: self.progress(info, "patient"),
                 publication: publication.clone(),
                 failed: events.iter().filter(|event| event.app == info.key).collect(),
                 failed_of_patient: Vec::new(),
@@ -214,7 +214,7 @@ impl<'c> Reader<'c> {
         if let Some(patient) = &patient {
             let record = self.name.record.clone();
             self.name = RecordName { voided: false, ..of_patient(record, patient) };
-            self.relate("Patient", of_patient(RecordRef::new(RecordKind::Patient, &patient.uuid), patient));
+            self.relate("Patient", patient_itself(patient));
         }
         self.name.what.clone_from(&encounter.encounter_type);
         self.name.at.clone_from(&encounter.at);
@@ -239,7 +239,7 @@ impl<'c> Reader<'c> {
         };
         if let Some(patient) = &patient {
             self.name = of_patient(self.name.record.clone(), patient);
-            self.relate("Patient", of_patient(RecordRef::new(RecordKind::Patient, &patient.uuid), patient));
+            self.relate("Patient", patient_itself(patient));
         }
         self.name.orders = vec![order.name()];
         self.name.at.clone_from(&order.created);
@@ -272,7 +272,7 @@ impl<'c> Reader<'c> {
         for consumer in self.consumers(&[Kind::Openelis, Kind::Odoo, Kind::Pacs]) {
             let info = &consumer.app().info;
             let at_consumer = AtConsumer::read(&consumer, encounter, &around).await;
-            let progress = self.progress(info, "encounter").await;
+            let progress = self.progress(info, "encounter");
             let (failed, failed_of_patient): (Vec<_>, Vec<_>) = around
                 .events
                 .iter()
@@ -471,7 +471,7 @@ impl<'c> Reader<'c> {
                 saved: None,
                 ignored: None,
                 unfinished: None,
-                progress: self.progress(info, category).await,
+                progress: self.progress(info, category),
                 publication: publication.clone(),
                 failed: events.iter().filter(|event| event.app == info.key).collect(),
                 failed_of_patient: Vec::new(),
@@ -498,7 +498,7 @@ impl<'c> Reader<'c> {
         publication(self.console, self.source, uuid, "").await
     }
 
-    async fn progress(&self, consumer: &ApplicationInfo, category: &str) -> Progress {
+    fn progress(&self, consumer: &ApplicationInfo, category: &str) -> Progress {
         progress(&self.views, self.info(), consumer, category)
     }
 
