@@ -62,7 +62,7 @@ pub use plan_button::{PlanButton, PlanOf, PlanSubmit, icon};
 pub use problem::ProblemView;
 pub use row::{EventRow, Marking, list_at, row_names};
 pub use short_id::ShortId;
-pub use ticket::TicketText;
+pub use ticket::{TicketText, ticket_of_event, ticket_time};
 pub use time::{At, When, moment, use_reader};
 pub use token_table::{TokenLine, TokenTable};
 pub use trace::Trace;

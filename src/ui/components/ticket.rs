@@ -1,4 +1,4 @@
-//! A failed event as a text for a ticket or a mail to the vendor, with everything that vendors ask for first. It is
+//! Texts for a ticket or a mail to the vendor; that of a failed event has everything that vendors ask for first. It is
 //! made of what the page shows, so masked texts are masked here by the same rules.
 
 use chrono::{DateTime, Utc};
@@ -19,9 +19,9 @@ use crate::{
 const ERROR: usize = 4_000;
 const PAYLOAD: usize = 2_000;
 
-/// The text, to copy with a button, or manually without a script.
+/// A text for a ticket, to copy with a button, or manually without a script.
 #[component]
-pub fn TicketText(page: EventPage) -> impl IntoView {
+pub fn TicketText(text: String) -> impl IntoView {
     view! {
         <section class="sheet" aria-labelledby="ticket-title">
             <header>
@@ -33,7 +33,7 @@ pub fn TicketText(page: EventPage) -> impl IntoView {
             <details class="pad raw">
                 <summary>"Show the text"</summary>
                 <pre id="ticket" class="machine" tabindex="0" role="region" aria-label="Text for a ticket, as it is copied">
-                    {text(&page)}
+                    {text}
                 </pre>
             </details>
         </section>
@@ -42,7 +42,7 @@ pub fn TicketText(page: EventPage) -> impl IntoView {
 }
 
 /// Returns the text of a failed event; times are in UTC, because it is read elsewhere.
-pub fn text(page: &EventPage) -> String {
+pub fn ticket_of_event(page: &EventPage) -> String {
     let row = &page.event.row;
     let mut out = String::new();
     let mut line = |name: &str, value: &str| {
@@ -56,7 +56,7 @@ pub fn text(page: &EventPage) -> String {
     line("Cause", &says(Some(last)));
     line("State", &format!("{}, retries {}", row.state.label(), due::retries(row.retries, Some(&page.info.limits))));
     let since = row.failed_since();
-    line(&capitalised(since.word()), &since.at().map(time).unwrap_or_default());
+    line(&capitalised(since.word()), &since.at().map(ticket_time).unwrap_or_default());
     let latest = page.event.latest();
     let latest_at = latest.map_or(row.failed_at.as_ref(), |attempt| attempt.failed_at.as_ref());
     let latest_at = latest_at.filter(|stamp| !stamp.is_no_date());
@@ -86,10 +86,11 @@ pub fn text(page: &EventPage) -> String {
     out
 }
 
-fn time(at: DateTime<Utc>) -> String {
+/// Returns a time as tickets have it, which leave the zone of the reader.
+pub fn ticket_time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 fn stamp(stamp: &Stamp) -> String {
-    stamp.at.map_or_else(|| visible(&stamp.text), time)
+    stamp.at.map_or_else(|| visible(&stamp.text), ticket_time)
 }

@@ -32,7 +32,8 @@ use crate::{
     ui::{
         components::{
             At, Back, Badge, Done, EventBadge, FormToken, Icon, LifeBadge, MOVES, Neighbours, Notice, NoticeKind,
-            Outcome, PlanSubmit, SeenAtWork, ShortId, Since, TicketText, When, list_at, loaded, now, use_base,
+            Outcome, PlanSubmit, SeenAtWork, ShortId, Since, TicketText, When, list_at, loaded, now, ticket_of_event,
+            use_base,
         },
         due::{self, Offer, SetBack},
         islands::Follows,
@@ -119,7 +120,7 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
                 <Standing page=page.clone() list=list.clone() />
                 <Errors event=page.event.clone() key=key(&page) latest masked=page.masked.is_some() />
                 <PayloadSheet page=page.clone() />
-                <TicketText page=page.clone() />
+                <TicketText text=ticket_of_event(&page) />
             </div>
             <div class="column">
                 <Timeline event=page.event.clone() key=key(&page) masked=page.masked.is_some() />

@@ -14,7 +14,10 @@ use crate::{
         record::{PersonsShown, RecordName, RecordRef},
     },
     ui::{
-        components::{At, Badge, Called, LifeBadge, Notice, NoticeKind, ShortId, When, loaded, moment, use_base},
+        components::{
+            At, Badge, Called, LifeBadge, Notice, NoticeKind, ShortId, TicketText, When, loaded, moment, ticket_time,
+            use_base,
+        },
         words,
     },
 };
@@ -69,7 +72,7 @@ fn Record(page: Page) -> impl IntoView {
             <div class="column">
                 <Timeline page=page.clone() />
                 <Facts page=page.clone() />
-                <Ticket page />
+                {(!page.ways.is_empty()).then(|| view! { <TicketText text=ticket(&page) /> })}
             </div>
         </div>
     }
@@ -386,32 +389,8 @@ fn Facts(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// The page as text for a ticket: without names of persons, which leave the hospital with it.
-#[component]
-fn Ticket(page: Page) -> impl IntoView {
-    if page.ways.is_empty() {
-        return ().into_any();
-    }
-    view! {
-        <section class="sheet" aria-labelledby="ticket-title">
-            <header>
-                <h2 id="ticket-title">"Text for a ticket"</h2>
-                <button type="button" class="quiet push" data-copy="" data-copy-from="ticket" data-done="Copied" hidden=true>
-                    "Copy as text for a ticket"
-                </button>
-            </header>
-            <details class="pad raw">
-                <summary>"Show the text"</summary>
-                <pre id="ticket" class="machine" tabindex="0" role="region" aria-label="Text for a ticket, as it is copied">
-                    {ticket(&page)}
-                </pre>
-            </details>
-        </section>
-    }
-    .into_any()
-}
-
-/// Returns the text: kinds, uuids, order numbers and verdicts; no identifier, no name, no test.
+/// Returns the page as text for a ticket, which leaves the hospital: kinds, uuids, order numbers and verdicts; no
+/// identifier, no name, no test.
 fn ticket(page: &Page) -> String {
     let RecordRef { kind, uuid } = &page.name.record;
     let mut out = format!("{} {uuid} of {}\n", kind.in_words(), visible(&page.info.name));
@@ -424,7 +403,7 @@ fn ticket(page: &Page) -> String {
         for step in &way.steps {
             let reached = match &step.reached {
                 Reached::Yes(Some(stamp)) => match stamp.at {
-                    Some(at) => at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+                    Some(at) => ticket_time(at),
                     None => "yes".to_owned(),
                 },
                 Reached::Yes(None) | Reached::Passed => "yes".to_owned(),
