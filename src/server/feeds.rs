@@ -28,8 +28,8 @@ use crate::{
         audit::AuditKind,
         feed::category_of,
         feed_pages::{
-            FeedList, FeedPage, FeedQuery, FeedReader, FeedSummary, IndexState, PageEntry, PageOf, Told, ToldBy,
-            WhichPage,
+            AddressSource, FeedAddress, FeedList, FeedPage, FeedQuery, FeedReader, FeedSummary, IndexState, PageEntry,
+            PageOf, WhichPage,
         },
         filter::ENTRY_PREFIX,
         payload,
@@ -455,9 +455,8 @@ fn there<T>(source: &Source, part: Availability<T>) -> Result<T, Problem> {
 
 /// Returns the address of a feed's pages and the texts of its pages: from the settings, from the read position of a
 /// consumer, or as assumed from the kind.
-fn settings(views: &[ApplicationView], info: &ApplicationInfo, category: &str) -> (Told, FeedSettings) {
+fn settings(views: &[ApplicationView], info: &ApplicationInfo, category: &str) -> (FeedAddress, FeedSettings) {
     let texts = &info.feed_texts;
-    let told = |text: String, by| Told { text, by };
     let uris = views.iter().flat_map(|view| view.feeds()).filter_map(|feed| feed.uri.as_deref());
     // `…/ws/atomfeed/encounter/recent` → `…/ws/atomfeed`
     let base_of = |uri: &str| {
@@ -465,9 +464,9 @@ fn settings(views: &[ApplicationView], info: &ApplicationInfo, category: &str) -
         parts.next().map(str::to_owned)
     };
     let of_marker = uris.filter(|uri| info.is_publisher_of(uri) && category_of(uri).is_some()).find_map(base_of);
-    let base = match (texts.address.clone(), of_marker) {
-        (Some(address), _) => told(address, ToldBy::Settings),
-        (None, Some(base)) => told(base, ToldBy::Marker),
+    let (base, source) = match (texts.address.clone(), of_marker) {
+        (Some(address), _) => (address, AddressSource::Settings),
+        (None, Some(base)) => (base, AddressSource::Marker),
         (None, None) => {
             let begin = info.publishes.first().map_or("http://publisher/", String::as_str).trim_end_matches('/');
             let path = match info.kind {
@@ -475,7 +474,7 @@ fn settings(views: &[ApplicationView], info: &ApplicationInfo, category: &str) -
                 Kind::Openelis => "/ws/feed",
                 _ => "",
             };
-            told(format!("{begin}{path}"), ToldBy::Assumed)
+            (format!("{begin}{path}"), AddressSource::Assumed)
         }
     };
     let (title, prefix) = match info.kind {
@@ -483,7 +482,7 @@ fn settings(views: &[ApplicationView], info: &ApplicationInfo, category: &str) -
         _ => (info.name.as_str(), "00000000-0000-0000-0000-000000000000"),
     };
     let mut settings = FeedSettings::new(
-        base.text.clone(),
+        base,
         texts.title.clone().unwrap_or_else(|| title.to_owned()),
         texts.id_prefix.clone().unwrap_or_else(|| prefix.to_owned()),
     );
@@ -492,5 +491,5 @@ fn settings(views: &[ApplicationView], info: &ApplicationInfo, category: &str) -
         settings.generator = "OpenMRS Feed Publisher".to_owned();
     }
     let category = Some(category).filter(|category| !category.is_empty());
-    (told(settings.address(category, PageNumber::Recent), base.by), settings)
+    (FeedAddress { text: settings.address(category, PageNumber::Recent), source }, settings)
 }

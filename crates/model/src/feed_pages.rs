@@ -166,8 +166,8 @@ pub struct FeedPage {
     /// There are earlier events than those that were read for [`WhichPage::Distinct`].
     pub earlier: Option<RowId>,
     pub readers: Vec<FeedReader>,
-    /// The address as consumers know it, and where that is from.
-    pub address: Told,
+    /// The address as consumers know it.
+    pub address: FeedAddress,
     /// Categories of the publisher, for the links to its other feeds.
     pub categories: Vec<String>,
     pub chunks: Vec<Chunk>,
@@ -196,29 +196,29 @@ pub struct PageEntry {
     pub rows: u64,
 }
 
-/// A text that the database does not hold.
+/// The address of a feed, and where it is from: the publisher's database does not hold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct FeedAddress {
     pub text: String,
-    pub by: ToldBy,
+    pub source: AddressSource,
 }
 
-/// Where a text that the database does not hold is from.
+/// Where the address of a feed is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToldBy {
+pub enum AddressSource {
     Settings,
     /// The read position of a consumer.
     Marker,
     Assumed,
 }
 
-impl Told {
+impl FeedAddress {
     /// Returns where it is from, in words.
     pub fn in_words(&self) -> &'static str {
-        match self.by {
-            ToldBy::Settings => "from the console's configuration",
-            ToldBy::Marker => "as a consumer stores it",
-            ToldBy::Assumed => "assumed: the database does not hold it",
+        match self.source {
+            AddressSource::Settings => "from the console's configuration",
+            AddressSource::Marker => "as a consumer stores it",
+            AddressSource::Assumed => "assumed: the database does not hold it",
         }
     }
 }

@@ -42,7 +42,7 @@ fn Feed(app: String, page: FeedPage) -> impl IntoView {
         None => format!("{feed}, by record"),
     };
     let title = format!("{heading} · {}", page.name);
-    let scanned = told_scan(&page);
+    let scanned = scan_notice(&page);
     let source = page.number.is_some().then(|| {
         view! {
             <a class="button" href=base.feed_source(&app, &page.query)>"View source"</a>
@@ -115,7 +115,7 @@ fn positions(page: &FeedPage) -> String {
 }
 
 /// Says that events had to be read to find the page.
-fn told_scan(page: &FeedPage) -> Option<AnyView> {
+fn scan_notice(page: &FeedPage) -> Option<AnyView> {
     (page.number.is_some() && page.scanned > 0).then(|| {
         let events = words::count(page.scanned, "event");
         view! {

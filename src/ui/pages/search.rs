@@ -6,7 +6,7 @@ use leptos_router::hooks::use_url;
 
 use crate::{
     api::{
-        records::FoundRecord,
+        records::{EVENTS_OF_RECORDS, FoundRecord},
         search::{FoundRow, SearchPage as Page, view_search},
     },
     model::{
@@ -29,9 +29,6 @@ use crate::{
         words,
     },
 };
-
-/// Most failed events of the records found: see `records::EVENTS` of the server.
-const MOST_OF_RECORDS: usize = 100;
 
 /// The search page. The page's query string determines everything that it shows.
 #[component]
@@ -281,7 +278,7 @@ fn Records(page: Page) -> impl IntoView {
     };
     let records = page.records.iter().map(record).collect_view();
     let events = page.of_records.iter().map(|event| past_row(&page, event)).collect_view();
-    let most = page.of_records.len() >= MOST_OF_RECORDS;
+    let most = page.of_records.len() >= EVENTS_OF_RECORDS as usize;
     view! {
         <section class="sheet" aria-labelledby="records-found">
             <header>
@@ -303,7 +300,7 @@ fn Records(page: Page) -> impl IntoView {
         <section class="sheet" aria-labelledby="of-records">
             <header>
                 <h2 id="of-records">"Failed events of these records"</h2>
-                {most.then(|| view! { <span class="small muted push">"the newest 100"</span> })}
+                {most.then(|| view! { <span class="small muted push">{format!("the newest {EVENTS_OF_RECORDS}")}</span> })}
             </header>
             {if page.of_records.is_empty() {
                 view! { <p class="pad muted">"None since the console follows the feeds."</p> }.into_any()

@@ -304,10 +304,10 @@ fn read_positions_without_an_address_and_several_of_one_feed_are_concerns_of_the
     let mut twice = feed_with(0, 0, 0);
     twice.markers.push(twice.markers[0].clone());
     let odoo = view("Odoo", up(), vec![nameless, twice.clone()]);
-    let told = of(&odoo, &[], now(), &Reader::default());
-    let told: Vec<_> = told.iter().map(|concern| (concern.kind, &concern.about, concern.title.as_str())).collect();
+    let concerns = of(&odoo, &[], now(), &Reader::default());
+    let found: Vec<_> = concerns.iter().map(|concern| (concern.kind, &concern.about, concern.title.as_str())).collect();
     assert_eq!(
-        told,
+        found,
         [
             (ConcernKind::MarkerUnusable, &About::Feed(None), "Odoo has a read position without a feed address"),
             (

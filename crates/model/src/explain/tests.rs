@@ -122,8 +122,8 @@ fn a_feed_close_to_its_limit_is_told_by_count_and_limit() {
 
 #[test]
 fn where_nobody_retries_nobody_is_told_to_retry() {
-    let nobody = Limits { max_retry: None, max_failed_events: None, ..limits() };
-    let saying = explained_with(&feed_with(0, 3, 3), nobody);
+    let unlimited = Limits { max_retry: None, max_failed_events: None, ..limits() };
+    let saying = explained_with(&feed_with(0, 3, 3), unlimited);
     assert_eq!(saying.cause, "3 failed events, all with retries used up.");
     assert!(saying.todo.contains("does not retry"), "{}", saying.todo);
 }
