@@ -2,7 +2,6 @@
 //!
 //! Everything is written at most once: a consumer can read a record again.
 
-use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::answers::{Answer, Known, Ordered};
@@ -11,7 +10,7 @@ use crate::demo::{
     history::{hyphenated, uuid},
     records::{
         catalogue::{INVESTIGATION, LAB_RESULT, accession, members},
-        in_english,
+        in_english, micros, seconds,
     },
 };
 
@@ -30,14 +29,6 @@ pub(super) enum Tested {
     /// Entered, not validated.
     Entered,
     Validated,
-}
-
-fn seconds(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-fn micros(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 fn new_uuid() -> String {

@@ -9,6 +9,7 @@ use crate::demo::{
     records::{
         KNOWN,
         catalogue::{self, CONSULTATION, Kind, Person},
+        seconds,
     },
 };
 
@@ -36,7 +37,7 @@ impl Made {
         record: &str,
         rng: &mut Rng,
     ) -> Result<Option<i64>, sqlx::Error> {
-        let at = crate::clock::now().format("%Y-%m-%d %H:%M:%S").to_string();
+        let at = seconds(crate::clock::now());
         match self {
             Self::Patient => return patient(connection, record, rng, &at).await.map(Some),
             Self::Encounter(patient) => {

@@ -8,9 +8,9 @@ mod activity;
 mod answers;
 mod arrivals;
 mod desk;
+mod fixes;
 mod jobs;
 mod made;
-mod mending;
 mod records;
 mod web;
 
@@ -152,7 +152,7 @@ impl Hospital {
         if found.fault.story().fix.is_none() {
             return Err(Problem::refused("This problem has no fix.", found.fault.story().effect));
         }
-        self.mend(found).await.map_err(not_kept)?;
+        self.change_records(found).await.map_err(not_kept)?;
         if self.troubles.end(trouble, now).await.map_err(not_kept)? { Ok(()) } else { Err(over()) }
     }
 

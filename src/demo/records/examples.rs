@@ -49,7 +49,7 @@ impl Station {
     ];
 
     /// Returns its word in the demo's own database, its title, and what a user sees.
-    fn told(self) -> [&'static str; 3] {
+    fn texts(self) -> [&'static str; 3] {
         match self {
             Self::TypeUnknown => [
                 "type-unknown",
@@ -106,15 +106,15 @@ impl Station {
     }
 
     pub fn word(self) -> &'static str {
-        self.told()[0]
+        self.texts()[0]
     }
 
     pub fn title(self) -> &'static str {
-        self.told()[1]
+        self.texts()[1]
     }
 
     pub fn expected(self) -> &'static str {
-        self.told()[2]
+        self.texts()[2]
     }
 
     pub fn of_word(word: &str) -> Option<Self> {
@@ -190,7 +190,7 @@ impl Choice<'_> {
     /// Returns an order of an encounter that failed with this fault and nowhere else, and whose patient has an event.
     fn failed(&self, category: Category, fault: Fault) -> Option<String> {
         let patients = self.history.openmrs.published.iter().filter(|event| event.category == Category::Patient);
-        let told: std::collections::HashSet<u128> = patients.map(|event| event.record).collect();
+        let published: std::collections::HashSet<u128> = patients.map(|event| event.record).collect();
         let failures = self.history.odoo.failures.iter().chain(&self.history.openelis.failures).rev();
         let same = |failure: &&Failure| {
             failure.event.category == category && failure.first == fault && again(failure) == fault
@@ -198,7 +198,7 @@ impl Choice<'_> {
         failures.filter(same).find_map(|failure| {
             let one = self.records.encounter(failure.event.record)?;
             let patient = &self.records.patients[one.patient];
-            let in_odoo = one.in_odoo || one.in_elis && !patient.in_odoo && told.contains(&patient.uuid);
+            let in_odoo = one.in_odoo || one.in_elis && !patient.in_odoo && published.contains(&patient.uuid);
             let only_here = in_odoo && one.in_pacs;
             if only_here { self.first_order(one.uuid) } else { None }
         })

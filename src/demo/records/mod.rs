@@ -25,6 +25,16 @@ use catalogue::{Item, Kind, Person};
 /// Patients that every system has known for long.
 pub(super) const KNOWN: usize = 300;
 
+/// Formats a time as MySQL's datetime.
+pub(super) fn seconds(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Formats a time as PostgreSQL's timestamp, in UTC: Odoo itself writes that, whatever the zone of its server is.
+pub(super) fn micros(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
+
 /// All records.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Records {

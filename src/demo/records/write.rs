@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use super::{
     Records, Sample,
     catalogue::{ENCOUNTER_TYPES, Kind, LAB_RESULT, LOCATIONS, ORDER_TYPES, members},
-    schema,
+    micros, schema, seconds,
 };
 use crate::demo::{System, history::hyphenated};
 
@@ -130,16 +130,6 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 
 macro_rules! row {
     ($($value:expr),* $(,)?) => { [$(Cell::from($value)),*] };
-}
-
-/// Formats a time as MySQL's datetime.
-fn seconds(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// Formats a time as PostgreSQL's timestamp, in UTC: Odoo itself writes that, whatever the zone of its server is.
-fn micros(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 fn id(place: usize) -> i64 {

@@ -13,8 +13,8 @@ use crate::{
 use atomfeed::{DatabaseError, Transaction};
 
 impl Hospital {
-    /// Changes what was wrong. The trouble itself stays until it is ended.
-    pub(super) async fn mend(&self, trouble: &Standing) -> Result<(), DatabaseError> {
+    /// Changes the records that were wrong, if the fix of this trouble does. The trouble itself stays until it is ended.
+    pub(super) async fn change_records(&self, trouble: &Standing) -> Result<(), DatabaseError> {
         let records = self.troubles.records(trouble.id).await?;
         match trouble.fault {
             Fault::PatientNotInOdoo => self.add_patients(System::Odoo, &records).await,
