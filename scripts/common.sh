@@ -29,6 +29,8 @@ export CARGO_BUILD_BUILD_DIR="${CARGO_BUILD_BUILD_DIR:-$cache/build}"
 # Makes gcc compile for musl instead of the C library it belongs to: a file of Debian's musl-dev for arm64.
 musl_arm64=/usr/lib/aarch64-linux-musl/musl-gcc.specs
 
+console_version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
+
 binary="${CARGO_TARGET_DIR:-$root/target}/release/atomfeed-console"
 
 say() { printf '%s\n' "$*" >&2; }

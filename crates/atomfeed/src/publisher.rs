@@ -332,13 +332,14 @@ impl Publisher {
             return Err(DatabaseError::NoColumn { table: TableName::EventRecords, column: "category" });
         }
         let feed = Feed { database: &self.database, shape: &shape, category };
+        let not_written = |error| DatabaseError::from(sqlx::Error::Io(error));
         // A snapshot, so that the feed does not grow between counting and reading.
         let mut snapshot = self.database.snapshot();
         let (chunking, offset) = feed.chunking_and_offset(&mut snapshot).await?;
         if number == PageNumber::Recent
             && let Some((page, entries)) = feed.newest(&mut snapshot, &chunking, offset).await?
         {
-            return self.xml(feed.category, number, page, page, entries).map(Some);
+            return self.settings.xml(feed.category, number, page, page, entries).map(Some).map_err(not_written);
         }
         let (events, last) = feed.count(&mut snapshot, offset).await?;
         let newest = chunking.pages(events);
@@ -352,18 +353,7 @@ impl Publisher {
             None if number == PageNumber::Recent => Vec::new(),
             None => return Ok(None),
         };
-        self.xml(feed.category, number, page, newest, entries).map(Some)
-    }
-
-    fn xml(
-        &self,
-        category: Option<&str>,
-        number: PageNumber,
-        page: i64,
-        newest: i64,
-        entries: Vec<Entry>,
-    ) -> Result<String, DatabaseError> {
-        self.settings.xml(category, number, page, newest, entries).map_err(|error| sqlx::Error::Io(error).into())
+        self.settings.xml(feed.category, number, page, newest, entries).map(Some).map_err(not_written)
     }
 
     /// Returns the logical address of a page.
