@@ -24,6 +24,8 @@ export default defineConfig({
   // A test that needs a second try shows a bug of the console or of the test.
   retries: 0,
   workers: 2,
+  // Files differ much in length; every test has a hospital of its own, or reads in that of its worker.
+  fullyParallel: true,
   forbidOnly: Boolean(process.env.CI),
   timeout: 30_000,
   expect: { timeout: 10_000 },

@@ -12,8 +12,8 @@ const BATCH: u64 = 500;
 /// The feeds that the application reads, and the categories it publishes.
 const CATEGORIES: [&str; 5] = ["patient", "encounter", "lab", "drug", "saleable"];
 
-/// Number of patients that the events are about, so that some failed events share a record.
-const PATIENTS: u64 = 40_000;
+/// Number of records that the events are about, so that some failed events share one.
+pub const RECORDS: u64 = 40_000;
 
 /// How many rows each table gets.
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +69,17 @@ impl History {
 
     /// Returns the uuid of a failed event's record.
     pub fn record(row: u64) -> String {
-        uuid(row % PATIENTS, 2)
+        uuid(row % RECORDS, 2)
+    }
+
+    /// Returns an invented uuid, the same every time; one salt for each kind of record.
+    pub fn uuid(n: u64, salt: u64) -> String {
+        uuid(n, salt)
     }
 }
 
-fn batches(into: &'static str, rows: u64, row: impl Fn(u64) -> String + Copy) -> impl Iterator<Item = String> {
+/// Returns INSERT statements of `rows` rows, each numbered from 1 on.
+pub fn batches(into: &'static str, rows: u64, row: impl Fn(u64) -> String + Copy) -> impl Iterator<Item = String> {
     let starts = (0..rows).step_by(usize::try_from(BATCH).unwrap_or(usize::MAX));
     starts.map(move |start| values(into, (start..rows.min(start + BATCH)).map(|n| row(n + 1))))
 }

@@ -30,6 +30,8 @@ pub struct Connection {
 pub struct Answer {
     pub status: u16,
     pub encoding: Option<String>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
     pub body: Vec<u8>,
     /// Time from the first byte sent to the last byte received.
     pub took: Duration,
@@ -99,7 +101,7 @@ impl Connection {
         self.stream.write_all(request.as_bytes()).await?;
         let status_line = self.line().await?;
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no HTTP status")?;
-        let (mut length, mut chunked, mut encoding) = (None, false, None);
+        let (mut length, mut chunked, mut encoding, mut location) = (None, false, None, None);
         loop {
             let line = self.line().await?;
             if line.is_empty() {
@@ -111,6 +113,7 @@ impl Connection {
                 "content-length" => length = Some(value.parse::<usize>().context("content-length")?),
                 "transfer-encoding" => chunked = value.eq_ignore_ascii_case("chunked"),
                 "set-cookie" => self.cookie = value.split(';').next().unwrap_or_default().to_owned(),
+                "location" => location = Some(value.to_owned()),
                 "content-encoding" => encoding = Some(value.to_owned()),
                 _ => {}
             }
@@ -128,7 +131,7 @@ impl Connection {
         } else {
             self.read(&mut body, length.context("an answer without a length")?).await?;
         }
-        Ok(Answer { status, encoding, body, took: begun.elapsed() })
+        Ok(Answer { status, encoding, location, body, took: begun.elapsed() })
     }
 
     async fn line(&mut self) -> anyhow::Result<String> {

@@ -18,6 +18,7 @@ mod operations;
 mod options;
 mod protocol;
 mod published;
+mod records;
 mod report;
 mod screens;
 mod watching;
@@ -79,7 +80,8 @@ async fn main() -> anyhow::Result<()> {
         }
         report.walked = Some(protocol::walks(WALKS.0, WALKS.1).await?);
     }
-    if options.parts.iter().any(|part| !matches!(part, Part::Watching | Part::Published | Part::Memory)) {
+    if options.parts.iter().any(|part| !matches!(part, Part::Watching | Part::Published | Part::Records | Part::Memory))
+    {
         print!("{report}");
     }
     if options.parts.contains(&Part::Watching) {
@@ -102,6 +104,14 @@ async fn main() -> anyhow::Result<()> {
             database.drop().await?;
             print!("{}", measured?);
         }
+    }
+    if options.parts.contains(&Part::Records) && options.backends.contains(&Backend::Mysql) {
+        let history = History { failed: 10_000, attempts: 10_000, published: options.feed };
+        let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+        let mut database = Database::create(Backend::Mysql, dir.path()).await?;
+        let measured = records::measure(&mut database, &history, limits, dir.path()).await;
+        database.drop().await?;
+        print!("{}", measured?);
     }
     if options.parts.contains(&Part::Memory) {
         allow_connections();

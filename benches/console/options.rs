@@ -12,7 +12,7 @@ pub struct Options {
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     pub backends: Vec<Backend>,
     /// Parts to measure: every screen, a retry of many, the old console's JSON, the protocol, watching a table of many
-    /// failed events, the index of published events, or the peak memory of the console under excessive requests.
+    /// failed events, the index of published events, the search for patients, or the peak memory of the console under excessive requests.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
     pub parts: Vec<Part>,
     /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
@@ -65,6 +65,8 @@ pub enum Part {
     Watching,
     /// The index of published events, and the pages of feeds.
     Published,
+    /// Search for patients by identifier, on MySQL or MariaDB.
+    Records,
     /// Peak memory under clients that request too much.
     Memory,
 }

@@ -7,7 +7,7 @@ import { expect, test } from "../fixtures";
 import { type Hospital, password } from "../hospital";
 
 // The tests send wrong codes. Without JavaScript, Chromium reports that it did not load the module.
-const PROVOKED = /^status 40[01]: .*\/api\/(confirm_second_factor|sign_in_code)$/;
+const PROVOKED = /^status 40[01]: .*(\/api\/(confirm_second_factor|sign_in_code)|\/(account\/second-factor|sign-in\/code)\?refused=\w+)$/;
 const WITHOUT_SCRIPTS = /^request: .*\.js: csp$|^console: .* was preloaded using link preload/;
 
 test.use({ role: null, provoked: PROVOKED });

@@ -3,7 +3,9 @@ import { expect, test } from "../fixtures";
 import { allPages, expectOnRecord, filter, keyOf, keysOnPage, mostUrgent, nextPage, others, previousPage, retryNotice, rows } from "../screens";
 
 // Chromium reports that it did not load the module, because scripts are disabled.
-test.use({ javaScriptEnabled: false, provoked: /^request: .*\.js: csp$|^console: .* was preloaded using link preload/ });
+const WITHOUT_SCRIPTS = /^request: .*\.js: csp$|^console: .* was preloaded using link preload/;
+
+test.use({ javaScriptEnabled: false, provoked: WITHOUT_SCRIPTS });
 
 test("the main job: from the overview to a retried event and its record", async ({ page, ownHospital }) => {
   await page.goto(ownHospital.at(""));
@@ -52,14 +54,18 @@ test("every page is whole, and nothing on it waits for a script", async ({ page,
   }
 });
 
-test("a refused form leads to its page, which can be reloaded", async ({ page, ownHospital }) => {
-  await page.goto(ownHospital.at("/failed-events?app=odoo&state=exhausted"));
-  await page.getByRole("button", { name: /^Retry .*selected/ }).click();
-  for (const _ of [1, 2]) {
-    await expect(page.getByText("No failed event is selected.").first()).toBeVisible();
-    await expect(page).toHaveURL(/\/failed-events\?app=odoo&state=exhausted&refused=/);
-    await page.reload();
-  }
+test.describe("refused", () => {
+  test.use({ provoked: new RegExp(`${WITHOUT_SCRIPTS.source}|^status 400: .*&refused=\\w+$`) });
+
+  test("a refused form leads to its page, which can be reloaded", async ({ page, ownHospital }) => {
+    await page.goto(ownHospital.at("/failed-events?app=odoo&state=exhausted"));
+    await page.getByRole("button", { name: /^Retry .*selected/ }).click();
+    for (const _ of [1, 2]) {
+      await expect(page.getByText("No failed event is selected.").first()).toBeVisible();
+      await expect(page).toHaveURL(/\/failed-events\?app=odoo&state=exhausted&refused=/);
+      await page.reload();
+    }
+  });
 });
 
 test("the address of a filtered list has only what was chosen", async ({ page, hospital }) => {

@@ -288,6 +288,7 @@ impl Member {
             statement_timeout: Duration::from_secs(10),
             refresh,
             own_concerns: Default::default(),
+            probe: None,
         }
     }
 }

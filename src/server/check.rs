@@ -9,12 +9,13 @@ use std::{fmt::Write as _, time::Duration};
 use chrono::TimeDelta;
 use futures::future::join_all;
 
-use crate::model::{Backend, stamp::Ahead, words::span};
+use crate::model::{Backend, probe::ProbeAnswer, stamp::Ahead, words::span};
 
 use super::{
     config::{Application, Config, Tls, Unconfigured, in_configured_order},
     output::{remark, say},
     sources::{CheckReport, Source, SourceError, SourceErrorKind, TableReport},
+    watch::probe_once,
 };
 
 /// The tables without which the console shows nothing.
@@ -59,7 +60,14 @@ fn applications(count: usize) -> String {
 
 /// Checks one application.
 pub async fn check_one(application: &Application) -> Report {
-    report(application, &ask(application).await)
+    let served = async {
+        match &application.probe {
+            Some(settings) => Some(probe_once(settings).await),
+            None => None,
+        }
+    };
+    let (outcome, served) = tokio::join!(ask(application), served);
+    report(application, &outcome, served.as_ref())
 }
 
 /// Returns the report of an application whose configuration entry does not say how to connect.
@@ -87,10 +95,14 @@ fn too_slow(application: &Application, most: Duration) -> SourceError {
 }
 
 /// Returns the whole report of an application.
-fn report(application: &Application, outcome: &Result<CheckReport, SourceError>) -> Report {
+fn report(
+    application: &Application,
+    outcome: &Result<CheckReport, SourceError>,
+    served: Option<&ProbeAnswer>,
+) -> Report {
     let info = &application.info;
     let mut text = format!("{} ({}, {})\n", line(&info.name), info.kind.word(), line(&info.address));
-    let (to_fix, to_know) = match outcome {
+    let (mut to_fix, to_know) = match outcome {
         Err(error) => {
             fact(&mut text, "reachable", &format!("no: {}", line(&error.reason)));
             (vec![error.advice.clone()], Vec::new())
@@ -102,6 +114,12 @@ fn report(application: &Application, outcome: &Result<CheckReport, SourceError>)
             (to_fix(application, found), to_know(application, found))
         }
     };
+    if let Some(served) = served {
+        fact(&mut text, "feed", &served_in_short(served));
+        if let ProbeAnswer::Failed { kind, .. } = served {
+            to_fix.push(format!("Its feed cannot be read. {}", kind.advice()));
+        }
+    }
     list(&mut text, "What to fix", &to_fix);
     list(&mut text, "Good to know", &to_know);
     Report { text, well: outcome.is_ok() && to_fix.is_empty() }
@@ -120,6 +138,14 @@ fn facts(text: &mut String, application: &Application, found: &CheckReport) {
         fact(text, "public URL", &line(url));
     }
     fact(text, "time zone", &format!("{} for columns that carry none", application.info.time_zone));
+}
+
+/// Returns what its feed answered, in one line.
+fn served_in_short(served: &ProbeAnswer) -> String {
+    match served {
+        ProbeAnswer::Feed(page) => format!("answers with {}, entries: {}", line(&page.page), page.entries),
+        ProbeAnswer::Failed { reason, .. } => line(reason),
+    }
 }
 
 fn fact(text: &mut String, name: &str, value: &str) {
@@ -404,7 +430,7 @@ mod tests {
     fn report_of(settings: &str, change: impl Fn(&mut CheckReport)) -> Report {
         let mut found = healthy();
         change(&mut found);
-        report(&application(settings), &Ok(found))
+        report(&application(settings), &Ok(found), None)
     }
 
     #[test]
@@ -550,7 +576,7 @@ OpenELIS (openelis, db:5432/clinlims)
             reason: "OpenELIS cannot be reached at db:5432: connection refused.".into(),
             advice: "Start the database, or correct its address.".into(),
         };
-        let report = report(&application(""), &Err(error));
+        let report = report(&application(""), &Err(error), None);
         assert!(!report.well);
         assert!(report.text.contains("reachable  no: OpenELIS cannot be reached"), "{}", report.text);
         assert!(report.text.contains("* Start the database, or correct its address."), "{}", report.text);

@@ -316,10 +316,14 @@ impl Console {
         view
     }
 
-    /// Puts the reason for a user's missing retry right where an application says that it does not allow retries.
+    /// Puts the reason for a user's missing retry right where an application says that it does not allow retries, and
+    /// removes the names of applications that the user may not see.
     fn as_seen(&self, mut view: ApplicationView) -> ApplicationView {
         if let (Some(why), Some(seen)) = (&self.retry_off, &mut view.seen) {
             Arc::make_mut(seen).retry_refused = Some(why.to_string());
+        }
+        if let Some(probe) = &mut view.probe {
+            probe.name_no_consumer(|app| !self.shows(app));
         }
         view
     }

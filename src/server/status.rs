@@ -21,6 +21,7 @@ use crate::model::{
     concerns::rank,
     error_text::visible_line,
     filter::pairs,
+    probe::{Probe, ProbeAnswer},
     publisher::Queue,
     words::count,
 };
@@ -94,8 +95,42 @@ struct ApplicationStatus {
     queue: Option<QueueStatus>,
     /// Why `queue` is null, if there is or should be one.
     queue_not_known: Option<String>,
+    /// What its feed answers; null if the console does not request it.
+    probe: Option<ProbeStatus>,
     feeds: Option<Vec<FeedStatus>>,
     concerns: Vec<ConcernStatus>,
+}
+
+/// The last answer of a publisher's feed over HTTP.
+#[derive(Debug, Serialize)]
+struct ProbeStatus {
+    address: String,
+    /// `null`: not requested yet.
+    answers: Option<bool>,
+    /// When it was requested last, and since when the answers are like that one.
+    at: Option<DateTime<Utc>>,
+    since: Option<DateTime<Utc>>,
+    milliseconds: Option<u64>,
+    /// Why there is no feed.
+    reason: Option<String>,
+}
+
+impl ProbeStatus {
+    fn of(probe: &Probe) -> Self {
+        let last = probe.last.as_ref();
+        let reason = match last.map(|last| &last.answer) {
+            Some(ProbeAnswer::Failed { reason, .. }) => Some(reason.clone()),
+            Some(ProbeAnswer::Feed(_)) | None => None,
+        };
+        Self {
+            address: probe.address.clone(),
+            answers: last.map(|last| matches!(last.answer, ProbeAnswer::Feed(_))),
+            at: last.map(|last| last.at),
+            since: last.map(|last| last.since),
+            milliseconds: last.map(|last| last.took_ms),
+            reason,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -204,6 +239,7 @@ impl ApplicationStatus {
                 oldest_age_seconds: view.seen_at.and_then(|at| queue.age(at)).map(|age| age.num_seconds()),
             }),
             queue_not_known: seen.and_then(|seen| seen.queue_not_known.clone()),
+            probe: view.probe.as_ref().map(ProbeStatus::of),
             feeds: seen.and_then(|seen| feeds(&seen.feeds, view)),
             concerns: of_application.map(ConcernStatus::of).collect(),
         }

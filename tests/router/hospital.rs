@@ -393,6 +393,7 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
         // Polls come only from actions and from the start, so that a test decides what has been seen.
         refresh: Duration::from_secs(3600),
         own_concerns: Default::default(),
+        probe: None,
     }
 }
 

@@ -22,6 +22,7 @@ mod operations;
 mod pages;
 mod preferences;
 mod present;
+mod probe;
 mod records;
 mod refusals;
 mod search;

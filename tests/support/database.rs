@@ -630,5 +630,6 @@ fn application(database: Database) -> Application {
         statement_timeout: Duration::from_secs(10),
         refresh: Duration::from_secs(15),
         own_concerns: Default::default(),
+        probe: None,
     }
 }

@@ -213,9 +213,9 @@ pub enum PageError {
     NoId(usize),
 }
 
-/// A page that was read.
+/// A page of a feed that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Page {
+pub struct Page {
     /// Its numbered address.
     pub via: String,
     /// The next newer page.
@@ -228,7 +228,7 @@ pub(super) struct Page {
 
 impl Page {
     /// Reads a page from the text that [`text_of`] returns.
-    pub fn read(text: &str) -> Result<Self, PageError> {
+    pub(super) fn read(text: &str) -> Result<Self, PageError> {
         let text = text.trim_start_matches('\u{FEFF}').trim_start();
         if is_web_page(text) {
             return Err(PageError::WebPage);

@@ -38,6 +38,14 @@ pub enum WalkError {
     Endless(String),
 }
 
+/// Reads one page of a feed, as a consumer does.
+///
+/// # Errors
+/// Fails if it cannot be fetched, or if the answer is not a page of a feed.
+pub async fn read_page(client: &Client, address: &str) -> Result<Page, WalkError> {
+    Walk::new(client).page(address).await
+}
+
 /// Reads pages and remembers which ones it has read.
 pub(super) struct Walk<'a> {
     client: &'a Client,

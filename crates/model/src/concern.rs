@@ -16,6 +16,8 @@ pub enum ConcernKind {
     MarkerNamesNoEvent,
     /// Events wait in the queue of their publisher, and no job puts them on a feed.
     QueueStands,
+    /// The publisher's feed does not answer as one.
+    FeedNotServed,
     /// The database does not answer.
     Unreachable,
     /// The database answers, and neither markers nor failed events can be read.
@@ -34,6 +36,8 @@ pub enum ConcernKind {
     Exhausted,
     /// Something that can break the consumer itself.
     Hazard,
+    /// The publisher's feed answers with something that its consumers cannot continue from.
+    FeedDiffers,
     /// Failures whose times are in the future.
     TimesAhead,
     /// The console's history does not follow the database.
@@ -51,12 +55,13 @@ pub enum Severity {
 }
 
 impl ConcernKind {
-    pub const ALL: [ConcernKind; 17] = [
+    pub const ALL: [ConcernKind; 19] = [
         ConcernKind::FeedStopped,
         ConcernKind::FeedStalled,
         ConcernKind::MarkerUnusable,
         ConcernKind::MarkerNamesNoEvent,
         ConcernKind::QueueStands,
+        ConcernKind::FeedNotServed,
         ConcernKind::Unreachable,
         ConcernKind::FeedsNotSeen,
         ConcernKind::FailuresNotSeen,
@@ -66,6 +71,7 @@ impl ConcernKind {
         ConcernKind::RetryOverdue,
         ConcernKind::Exhausted,
         ConcernKind::Hazard,
+        ConcernKind::FeedDiffers,
         ConcernKind::TimesAhead,
         ConcernKind::HistoryGap,
         ConcernKind::NotConfigured,
@@ -79,6 +85,7 @@ impl ConcernKind {
             ConcernKind::MarkerUnusable => "marker_unusable",
             ConcernKind::MarkerNamesNoEvent => "marker_names_no_event",
             ConcernKind::QueueStands => "queue_stands",
+            ConcernKind::FeedNotServed => "feed_not_served",
             ConcernKind::Unreachable => "unreachable",
             ConcernKind::FeedsNotSeen => "feeds_not_seen",
             ConcernKind::FailuresNotSeen => "failures_not_seen",
@@ -88,6 +95,7 @@ impl ConcernKind {
             ConcernKind::RetryOverdue => "retry_overdue",
             ConcernKind::Exhausted => "exhausted",
             ConcernKind::Hazard => "hazard",
+            ConcernKind::FeedDiffers => "feed_differs",
             ConcernKind::TimesAhead => "times_ahead",
             ConcernKind::HistoryGap => "history_gap",
             ConcernKind::NotConfigured => "not_configured",
@@ -102,6 +110,7 @@ impl ConcernKind {
             | ConcernKind::MarkerUnusable
             | ConcernKind::MarkerNamesNoEvent
             | ConcernKind::QueueStands
+            | ConcernKind::FeedNotServed
             | ConcernKind::Unreachable
             | ConcernKind::FeedsNotSeen => Severity::Critical,
             ConcernKind::FailuresNotSeen
@@ -111,6 +120,7 @@ impl ConcernKind {
             | ConcernKind::RetryOverdue
             | ConcernKind::Exhausted
             | ConcernKind::Hazard
+            | ConcernKind::FeedDiffers
             | ConcernKind::TimesAhead
             | ConcernKind::HistoryGap
             | ConcernKind::NotConfigured => Severity::Warning,

@@ -24,7 +24,7 @@ const OLD_POLL: TimeDelta = TimeDelta::minutes(15);
 /// configured that may be named, for the publishers of feeds. `reader`: whose zone and clock the times in sentences
 /// use.
 ///
-/// If the database does not answer, reports only that: its feeds may be in another state by now.
+/// If the database does not answer, reports that and what its feed answers: its feeds may be in another state by now.
 pub fn of(
     view: &ApplicationView,
     applications: &[&ApplicationInfo],
@@ -39,17 +39,19 @@ pub fn of(
         todo: todo.to_owned(),
         events: 0,
     };
+    let of_probe = of_probe(view, &of_application);
     if let Reach::Unreachable { reason, advice, .. } = &view.reach {
-        return vec![of_application(ConcernKind::Unreachable, reason.clone(), advice, "")];
+        let unreachable = of_application(ConcernKind::Unreachable, reason.clone(), advice, "");
+        return of_probe.into_iter().chain([unreachable]).collect();
     }
     if let Reach::NotConfigured { lacking } = &view.reach {
         let title = format!("{} is not configured", view.info.name);
         let cause = format!("{}.", lacking.join("; "));
         return vec![of_application(ConcernKind::NotConfigured, title, &cause, COMPLETE_ENTRY)];
     }
-    let Some(seen) = &view.seen else { return Vec::new() };
+    let Some(seen) = &view.seen else { return of_probe };
     let name = &view.info.name;
-    let mut concerns = Vec::new();
+    let mut concerns = of_probe;
     if let Availability::NotHere(reason) = &seen.feeds {
         concerns.push(of_application(
             ConcernKind::FeedsNotSeen,
@@ -110,6 +112,33 @@ pub fn of(
 /// Returns a key to sort concerns by: most pressing first, and within a kind the one with the most events.
 pub fn rank(concern: &Concern) -> impl Ord + use<> {
     (concern.kind, u64::MAX - concern.events)
+}
+
+/// Returns what the answers of the application's own feed give cause for.
+fn of_probe(
+    view: &ApplicationView,
+    of_application: &impl Fn(ConcernKind, String, &str, &str) -> Concern,
+) -> Vec<Concern> {
+    let Some(probe) = &view.probe else { return Vec::new() };
+    let name = &view.info.name;
+    let failed = probe.failure().map(|(last, kind, reason)| {
+        let cause = format!("{} ({})", reason.trim_end_matches('.'), last.lasting());
+        of_application(
+            ConcernKind::FeedNotServed,
+            format!("{name} does not serve its feed"),
+            &format!("{cause}."),
+            kind.advice(),
+        )
+    });
+    let differs = probe.differences().iter().map(|difference| {
+        of_application(
+            ConcernKind::FeedDiffers,
+            format!("The feed of {name} does not fit its consumers"),
+            &difference.in_words(),
+            "",
+        )
+    });
+    failed.into_iter().chain(differs).collect()
 }
 
 /// Returns the concern of a queue that no job empties.

@@ -34,6 +34,7 @@ pub mod overview;
 pub mod page_texts;
 pub mod payload;
 pub mod preferences;
+pub mod probe;
 pub mod publisher;
 mod query;
 pub mod quiet;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp, concern::Concern, publisher::Queue};
+use super::{
+    ApplicationInfo, Availability, Feed, Reach, RowId, Stamp, concern::Concern, probe::Probe, publisher::Queue,
+};
 
 /// First failures of one day, in the application's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct ApplicationView {
     /// not known, or not asked for.
     #[serde(default)]
     pub days: Vec<DayCount>,
+    /// What its feed answers, if the configuration has the address.
+    #[serde(default)]
+    pub probe: Option<Probe>,
 }
 
 impl ApplicationView {

@@ -119,6 +119,7 @@ pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
         })),
         concerns: Vec::new(),
         days: Vec::new(),
+        probe: None,
     }
 }
 

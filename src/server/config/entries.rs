@@ -37,6 +37,7 @@ impl Unconfigured {
             seen_at: None,
             concerns: Vec::new(),
             days: Vec::new(),
+            probe: None,
         }
     }
 }

@@ -112,6 +112,35 @@ pub struct Application {
     pub refresh: Duration,
     /// Concern settings of this application alone; those in force are in `info`.
     pub own_concerns: ConcernLayer,
+    /// How to request a feed that it publishes. `None`: it is not requested.
+    pub probe: Option<ProbeSettings>,
+}
+
+/// How the console requests a feed of a publisher, to see what consumers get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// The address of the feed. No other origin is requested.
+    pub address: String,
+    /// Time between two requests.
+    pub every: Duration,
+    pub login: ProbeLogin,
+}
+
+/// How the probe signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeLogin {
+    Nobody,
+    /// Name and password with every request.
+    Basic {
+        user: String,
+        password: Secret,
+    },
+    /// Name and password once, at an address that sets a cookie.
+    Session {
+        address: String,
+        user: String,
+        password: Secret,
+    },
 }
 
 /// How the console writes its log.

@@ -390,6 +390,7 @@ impl Read {
             statement_timeout: jdbc.statement_timeout.unwrap_or(toml_file::STATEMENT_TIMEOUT_DEFAULT),
             refresh: toml_file::REFRESH_DEFAULT,
             own_concerns: Default::default(),
+            probe: None,
         }))
     }
 }

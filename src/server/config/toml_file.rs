@@ -3,9 +3,11 @@
 //! The keys, their meaning and their bounds are in docs/configuration.md.
 
 pub(super) mod access;
+mod probe;
 mod table;
+mod values;
 
-use std::{fs, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 use toml::de::DeTable;
 
@@ -15,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Application, ConcernLayer, Database, Fault, LogForm, LogLevel, Origin, Secret, Tls, Unconfigured,
+    Application, ConcernLayer, Database, Fault, LogForm, LogLevel, Origin, ProbeSettings, Secret, Tls, Unconfigured,
     address::{self, Address},
     entries::{self, Entry},
     environment::Environment,
@@ -25,6 +27,7 @@ use super::{
 };
 use access::networks;
 use table::{File, Table, line_of};
+use values::{LONGEST_ADDRESS, password, web_address};
 
 /// Minimum and maximum of a timeout.
 pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
@@ -35,12 +38,8 @@ const POOL_SIZE: RangeInclusive<u64> = 1..=20;
 const MAX_FAILED_EVENTS: RangeInclusive<u64> = 1..=1_000_000_000;
 const MAX_RETRY: RangeInclusive<u64> = 1..=1_000_000;
 const RETRY_BATCH: RangeInclusive<u64> = 1..=10_000;
-/// The columns that hold feed addresses are no longer than this.
-const LONGEST_ADDRESS: usize = 255;
 /// The longest name of a hospital, in characters: it is a part of a line.
 const LONGEST_HOSPITAL: usize = 100;
-/// A file with a password or a token is small; a larger one was named by mistake.
-const LARGEST_SECRET_FILE: u64 = 4_096;
 
 pub(super) const TOP_KEYS: [&str; 17] = [
     "hospital",
@@ -77,7 +76,7 @@ pub(super) const RECORD_KEYS: [&str; 2] = ["enabled", "names"];
 /// Who sees names of persons. A viewer never does.
 const NAMES: [(&str, Option<Role>); 3] =
     [("administrator", Some(Role::Administrator)), ("operator", Some(Role::Operator)), ("nobody", None)];
-pub(super) const APPLICATION_KEYS: [&str; 27] = [
+pub(super) const APPLICATION_KEYS: [&str; 33] = [
     "name",
     "kind",
     "database",
@@ -103,6 +102,12 @@ pub(super) const APPLICATION_KEYS: [&str; 27] = [
     "feed_address",
     "feed_title",
     "feed_id_prefix",
+    "probe",
+    "probe_every",
+    "probe_user",
+    "probe_password",
+    "probe_password_file",
+    "probe_login",
     "concerns",
     "read_only",
 ];
@@ -256,6 +261,7 @@ struct Read {
     statement_timeout: Duration,
     refresh: Duration,
     own_concerns: ConcernLayer,
+    probe: Option<ProbeSettings>,
     /// The feed addresses it publishes, if the file has them.
     publishes: Option<Vec<String>>,
 }
@@ -271,6 +277,7 @@ impl Read {
             statement_timeout,
             refresh,
             own_concerns,
+            probe,
             publishes,
         } = self;
         let entry = match database.filter(|_| whole) {
@@ -283,6 +290,7 @@ impl Read {
                 statement_timeout,
                 refresh,
                 own_concerns,
+                probe,
             })),
             None => Entry::Lacking(Box::new(Unconfigured { info, place: 0, lacking })),
         };
@@ -318,6 +326,7 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
     let publishes = addresses(table, "publishes");
     let public_url = table.parsed("public_url", public_url);
     let own_concerns = table.table("concerns", concerns).unwrap_or_default();
+    let probe = probe::probe(table);
     let read_only = table.flag("read_only").unwrap_or(false);
     let info = ApplicationInfo {
         key: names::key(&name, number),
@@ -340,7 +349,18 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
         },
     };
     let pool_size = pool_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(POOL_SIZE_DEFAULT);
-    Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, own_concerns, publishes }
+    Read {
+        info,
+        database,
+        time_zone,
+        pool_size,
+        connect_timeout,
+        statement_timeout,
+        refresh,
+        own_concerns,
+        probe,
+        publishes,
+    }
 }
 
 /// Reads the address at which browsers in the hospital reach an application.
@@ -356,16 +376,6 @@ fn feed_address(text: &str) -> Result<String, String> {
     web_address(text).ok_or_else(|| {
         "is the address of its feeds before the category, such as http://openmrs:8080/openmrs/ws/atomfeed".to_owned()
     })
-}
-
-/// Returns an address without a final slash; `None` if a text is none.
-fn web_address(text: &str) -> Option<String> {
-    let text = text.trim();
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-    let plain = |letter: char| letter.is_ascii_graphic() && !"\"'<>\\^`{|}@?#".contains(letter);
-    let named = host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[');
-    let fine = named && host.chars().all(plain) && host.len() <= LONGEST_ADDRESS;
-    fine.then(|| text.trim_end_matches('/').to_owned())
 }
 
 /// Returns the database, and its address for display, empty if it cannot be used.
@@ -395,7 +405,7 @@ fn database(table: &mut Table<'_, '_>) -> (Option<Database>, String) {
     // Read even if the address is wrong, so that their errors are reported at the same time.
     let schema = table.filled("schema");
     let user = table.filled("user");
-    let password = password(table);
+    let password = password(table, "password", "password_file");
     let (tls, ca) = tls(table);
     let Some(address) = address else { return (None, String::new()) };
     let shown = address::shown(&address);
@@ -426,43 +436,6 @@ fn sqlite(file: &str) -> Database {
         tls: Tls::Off,
         ca: None,
     }
-}
-
-fn password(table: &mut Table<'_, '_>) -> Secret {
-    if table.has("password") && table.has("password_file") {
-        table.fault("password_file", "is set together with password: keep one of the two");
-    }
-    if let Some(password) = table.text("password") {
-        table.file.literal_password |= table.is_literal("password");
-        return Secret::new(password);
-    }
-    let Some(file) = table.path("password_file") else {
-        return Secret::default();
-    };
-    match secret_of(&file, "password") {
-        Ok(password) => {
-            table.file.warnings.extend(secrecy::readable_by_everybody(&file));
-            password
-        }
-        Err(reason) => {
-            table.lack("password_file", reason);
-            Secret::default()
-        }
-    }
-}
-
-/// Returns the file's text without the newline that editors add at the end. `what`: its expected content.
-fn secret_of(file: &Path, what: &str) -> Result<Secret, String> {
-    let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
-    if length > LARGEST_SECRET_FILE {
-        return Err(format!("is larger than {LARGEST_SECRET_FILE} bytes: this is not a file with a {what}"));
-    }
-    let text = fs::read_to_string(file).map_err(|error| unreadable(&error))?;
-    let password = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-    if password.is_empty() {
-        return Err(format!("is empty: write the {what} into it"));
-    }
-    Ok(Secret::new(password))
 }
 
 fn tls(table: &mut Table<'_, '_>) -> (Tls, Option<std::path::PathBuf>) {

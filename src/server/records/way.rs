@@ -4,6 +4,8 @@
 //! The rules of what each consumer takes are those of its own code: OpenElis, openerp-atomfeed-service and
 //! pacs-integration, as of 2026. What cannot be read is told as such, never guessed.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     api::records::{Reached, Station, Step, Verdict, Way},
     model::{
@@ -80,9 +82,7 @@ pub(super) fn way(facts: Facts<'_>) -> Way {
         (Some((id, _)), Some(read_to)) => Some(*id <= read_to),
         _ => None,
     };
-    let open = facts.failed.iter().chain(&facts.failed_of_patient).find(|event| event.state.is_open());
-    let discarded = facts.failed.iter().find(|event| event.state == LifeState::Discarded);
-    let (verdict, why, shown) = verdict(&facts, read, open.copied(), discarded.copied());
+    let (verdict, why, shown) = verdict(&facts, read);
     Way {
         steps: steps(&facts, read, verdict, shown),
         what: facts.what,
@@ -93,38 +93,42 @@ pub(super) fn way(facts: Facts<'_>) -> Way {
     }
 }
 
-fn verdict<'a>(
-    facts: &Facts<'a>,
-    read: Option<bool>,
-    open: Option<&'a LedgerEvent>,
-    discarded: Option<&'a LedgerEvent>,
-) -> (Verdict, String, Option<&'a LedgerEvent>) {
+/// Returns the verdict, its reason, and the failed event that it stands on.
+fn verdict<'a>(facts: &Facts<'a>, read: Option<bool>) -> (Verdict, String, Option<&'a LedgerEvent>) {
     let name = &facts.consumer.name;
+    let in_state =
+        |events: &[&'a LedgerEvent], is: fn(LifeState) -> bool| events.iter().copied().find(|event| is(event.state));
+    let own = in_state(&facts.failed, LifeState::is_open);
+    let of_patient = in_state(&facts.failed_of_patient, LifeState::is_open);
     if let Some(reason) = &facts.ignored {
         return (Verdict::NotExpected, reason.clone(), None);
     }
     if let Arrival::There { evidence, note, .. } = &facts.arrival {
-        let newer = match open {
+        let newer = match own {
             Some(_) => " A later change of it failed.",
             None => "",
         };
         let note = note.as_deref().map(|note| format!(" {note}")).unwrap_or_default();
-        return (Verdict::Arrived, format!("{name} has it: {evidence}.{note}{newer}"), open);
+        return (Verdict::Arrived, format!("{name} has it: {evidence}.{note}{newer}"), own);
     }
-    if let Some(event) = open {
-        let of_patient = facts.failed_of_patient.iter().any(|other| other.id == event.id);
-        let whose = if of_patient { "The event of the patient failed before it" } else { "Its event failed" };
+    // The patient's event is the reason unless it failed later: then the patient was there.
+    let of_patient = of_patient.filter(|event| own.is_none_or(|own| failed_at(event) <= failed_at(own)));
+    if let Some(event) = of_patient.or(own) {
+        let whose = if of_patient.is_some() { "The event of the patient failed before it" } else { "Its event failed" };
+        let own =
+            own.filter(|_| of_patient.is_some()).map(|own| format!(" Its own event failed, too ({}).", called(own)));
+        let own = own.unwrap_or_default();
         return match event.state {
             LifeState::Waiting => {
-                (Verdict::Waiting, format!("{whose} in {name} and waits for its next try."), Some(event))
+                (Verdict::Waiting, format!("{whose} in {name} and waits for its next try.{own}"), Some(event))
             }
             _ => {
-                let todo = if of_patient { " Retry the patient's event first." } else { "" };
-                (Verdict::Failed, format!("{whose} in {name}, and its retries are used up.{todo}"), Some(event))
+                let todo = if of_patient.is_some() { " Retry the patient's event first." } else { "" };
+                (Verdict::Failed, format!("{whose} in {name}, and its retries are used up.{todo}{own}"), Some(event))
             }
         };
     }
-    if let Some(event) = discarded {
+    if let Some(event) = in_state(&facts.failed, |state| state == LifeState::Discarded) {
         return (Verdict::Discarded, format!("Its failed event was discarded in {name}."), Some(event));
     }
     if let Some(reason) = &facts.unfinished {
@@ -168,6 +172,15 @@ fn verdict<'a>(
     }
 }
 
+/// Returns when an event failed first, as far as that is known.
+fn failed_at(event: &LedgerEvent) -> DateTime<Utc> {
+    event.failed_at.unwrap_or(event.seen.at)
+}
+
+fn called(event: &LedgerEvent) -> String {
+    format!("failed event {}", event.row_id)
+}
+
 fn steps(facts: &Facts<'_>, read: Option<bool>, verdict: Verdict, shown: Option<&LedgerEvent>) -> Vec<Step> {
     if verdict == Verdict::NotExpected {
         return Vec::new();
@@ -201,7 +214,7 @@ fn steps(facts: &Facts<'_>, read: Option<bool>, verdict: Verdict, shown: Option<
         (Some(event), _) => Step {
             station: Station::Processed,
             reached: Reached::No,
-            evidence: Some(format!("failed event {}", event.row_id)),
+            evidence: Some(called(event)),
             event: Some(EventKey { app: event.app.clone(), id: event.row_id }),
         },
         (None, true) => step(Station::Processed, Reached::Passed, None),

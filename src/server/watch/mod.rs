@@ -12,6 +12,7 @@ mod follow;
 mod index;
 mod lag;
 mod last_poll;
+mod probe;
 mod published;
 mod retries;
 mod seen;
@@ -39,7 +40,7 @@ use super::{
 };
 use crate::{
     clock,
-    model::{ApplicationView, Availability, Reach, RowId, publisher::Queue},
+    model::{ApplicationView, Availability, Reach, RowId, probe::Probe, publisher::Queue},
 };
 
 use compare::{Compared, Comparison};
@@ -47,6 +48,8 @@ pub use follow::{FollowError, Follower, PollChanges};
 use lag::Lags;
 use last_poll::LastPoll;
 pub use last_poll::MarkersAndFailures;
+use probe::Prober;
+pub use probe::probe_once;
 pub use published::{FillStep, fill};
 use retries::Retries;
 use seen::LedgerFacts;
@@ -96,6 +99,8 @@ struct Watched {
     source: Arc<Source>,
     seen: watch::Receiver<LastPoll>,
     again: Arc<Again>,
+    /// What its feed answers; `None`: it is not requested.
+    probe: watch::Receiver<Option<Probe>>,
 }
 
 /// Requests a poll out of turn. A poll that began before a request does not answer it.
@@ -162,9 +167,12 @@ impl Watch {
             tokio::spawn(watcher.run(stop.clone()));
             tokio::spawn(index::run(source.clone(), store.clone(), seen.clone(), stop.clone()));
             tokio::spawn(published::run(source.clone(), store.clone(), seen.clone(), stop.clone()));
-            Watched { source: source.clone(), seen, again }
+            let (_, probe) = watch::channel(None);
+            Watched { source: source.clone(), seen, again, probe }
         });
-        Self { sources: sources.collect(), changes, readers }
+        let mut sources: Vec<Watched> = sources.collect();
+        probe_feeds(&mut sources, &changes, stop);
+        Self { sources, changes, readers }
     }
 
     /// Returns the last known state of every application, in configured order. Waits briefly for first polls.
@@ -232,6 +240,23 @@ impl Watch {
     }
 }
 
+/// Starts requesting the feeds whose addresses are configured.
+fn probe_feeds(sources: &mut [Watched], changes: &broadcast::Sender<Change>, stop: &CancellationToken) {
+    let consumers: Vec<_> = sources.iter().map(|watched| (watched.source.clone(), watched.seen.clone())).collect();
+    for watched in sources {
+        let Some(settings) = watched.source.app().probe.clone() else { continue };
+        let (publish, probe) = watch::channel(Some(probe::before(&settings)));
+        watched.probe = probe;
+        let (source, consumers, changes) = (watched.source.clone(), consumers.clone(), changes.clone());
+        let app = source.app().info.key.clone();
+        let tell = Box::new(move |changed| {
+            // That no one listens is not an error.
+            let _ = changes.send(Change { app: app.clone(), changed, appeared: 0, rows: Vec::new() });
+        });
+        tokio::spawn(probe::run(Prober { source, publish, consumers, tell }, settings, stop.clone()));
+    }
+}
+
 impl Watched {
     async fn view(&self) -> ApplicationView {
         if self.seen.borrow().at.is_none() {
@@ -248,6 +273,7 @@ impl Watched {
             // They depend on the caller: a feed's name can belong to another application.
             concerns: Vec::new(),
             days: Vec::new(),
+            probe: self.probe.borrow().clone(),
         }
     }
 }

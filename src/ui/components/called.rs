@@ -7,5 +7,14 @@ use crate::model::error_text::visible;
 /// The name of a record in a second, quieter line; nothing if there is none.
 #[component]
 pub fn Called(called: Option<String>) -> impl IntoView {
-    called.map(|called| view! { <span class="small muted block called">{visible(&called)}</span> })
+    called.map(|called| {
+        let called = visible(&called);
+        let title = called.clone();
+        view! {
+            // Lists cut it where rows are narrow.
+            <span class="small muted block called" title=title>
+                {called}
+            </span>
+        }
+    })
 }

@@ -242,6 +242,8 @@ pub(super) fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
         ConcernKind::FeedStalled => of_state(ShownState::NotReading),
         ConcernKind::MarkerUnusable | ConcernKind::MarkerNamesNoEvent => of_state(ShownState::CannotContinue),
         ConcernKind::QueueStands => of("stalled", "waiting", "Not publishing"),
+        ConcernKind::FeedNotServed => of("problem", "unreachable", "Feed not served"),
+        ConcernKind::FeedDiffers => of("warning", "failing", "Feed differs"),
         ConcernKind::Unreachable => of("problem", "unreachable", "Unreachable"),
         ConcernKind::FeedsNotSeen | ConcernKind::FailuresNotSeen | ConcernKind::QueueNotSeen => {
             of("problem", "unknown", "Not readable")

@@ -1,6 +1,7 @@
 //! One application: the state of each feed that it reads, its limits, and what it publishes itself.
 
 mod publishes;
+mod served;
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -36,6 +37,7 @@ use crate::{
 };
 use publishes::Publishes;
 pub(super) use publishes::chunks_in_words;
+use served::Served;
 
 /// The data of the page.
 struct Looked {
@@ -57,8 +59,13 @@ pub fn ApplicationPage() -> impl IntoView {
     let key = use_params_map().read_untracked().get("app").unwrap_or_default();
     loaded(load(key), |Looked { view, publisher, applications, quiet, causes, retries }| {
         let app = view.info.key.clone();
+        let categories = publisher.as_ref().and_then(|read| read.as_ref().ok()?.categories.here().cloned());
+        let served = view.probe.clone().map(|probe| {
+            view! { <Served probe published=categories.unwrap_or_default() /> }
+        });
         view! {
             <Application view applications quiet causes retries />
+            {served}
             {publisher.map(|publisher| view! { <Publishes app publisher /> })}
         }
     })

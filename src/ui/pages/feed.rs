@@ -69,9 +69,9 @@ fn Feed(app: String, page: FeedPage) -> impl IntoView {
             <div class="bar">{distinct} {source}</div>
         </div>
         {scanned}
-        <Steps app=app.clone() page=page.clone() />
+        <Steps app=app.clone() page=page.clone() below=false />
         <Entries page=page.clone() app=app.clone() />
-        <Steps app=app.clone() page=page.clone() />
+        <Steps app=app.clone() page=page.clone() below=true />
         <section class="sheet" aria-labelledby="about">
             <header>
                 <h2 id="about">"About this feed"</h2>
@@ -127,8 +127,9 @@ fn scan_notice(page: &FeedPage) -> Option<AnyView> {
     })
 }
 
+/// The links to the pages beside this one. `below`: after the entries.
 #[component]
-fn Steps(app: String, page: FeedPage) -> impl IntoView {
+fn Steps(app: String, page: FeedPage, below: bool) -> impl IntoView {
     let base = use_base();
     let link = |which: WhichPage, words: &'static str, rel: Option<&'static str>| {
         view! {
@@ -138,6 +139,7 @@ fn Steps(app: String, page: FeedPage) -> impl IntoView {
         }
     };
     match page.number {
+        Some(of) if of.last <= 1 => ().into_any(),
         Some(of) => {
             let older = (of.number > 1).then(|| {
                 view! {
@@ -152,7 +154,7 @@ fn Steps(app: String, page: FeedPage) -> impl IntoView {
                 }
             });
             view! {
-                <nav class="pager" aria-label="Pages of the feed">
+                <nav class="pager" aria-label=if below { "Pages of the feed, below its entries" } else { "Pages of the feed" }>
                     {older} {newer}
                 </nav>
             }
@@ -162,7 +164,7 @@ fn Steps(app: String, page: FeedPage) -> impl IntoView {
             .earlier
             .map(|earlier| {
                 view! {
-                    <nav class="pager" aria-label="Earlier events">
+                    <nav class="pager" aria-label=if below { "Earlier events, below" } else { "Earlier events" }>
                         {link(WhichPage::Distinct(Some(earlier)), "Older →", Some("next"))}
                     </nav>
                 }
@@ -285,12 +287,14 @@ fn others(app: &str, page: &FeedPage, base: &Base) -> Option<AnyView> {
             .into_iter()
             .map(|category| {
                 let href = base.feed(app, &FeedQuery { category: category.clone(), which: WhichPage::Recent });
-                view! { <a href=href>{feed_name(&category)}</a> " " }
+                view! { <li><a href=href>{feed_name(&category)}</a></li> }
             })
             .collect_view();
         view! {
             <dt>"Other feeds"</dt>
-            <dd>{links}</dd>
+            <dd>
+                <ul class="links">{links}</ul>
+            </dd>
         }
         .into_any()
     })

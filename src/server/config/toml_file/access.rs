@@ -12,8 +12,8 @@ use super::{
         layers::{Layer, ServiceTokenEntry},
         names, secrecy,
     },
-    secret_of,
     table::Table,
+    values::secret_of,
 };
 use crate::model::{Role, access::ServiceRight};
 

@@ -149,6 +149,34 @@ fn the_usual_feeds_are_given_to_the_only_application_of_a_kind() {
 }
 
 #[test]
+fn keys_of_the_probe_are_refused_where_they_send_a_password_nowhere_or_elsewhere() {
+    let application = "[[application]]\nname = \"A\"\nkind = \"openmrs\"\ndatabase = \"mysql://h/d\"\nuser = \"u\"\n";
+    let probe = "probe = \"http://h:8050/openmrs/ws/atomfeed/patient/recent\"\n";
+    let user = "probe_user = \"feeds\"\n";
+    for (keys, reason) in [
+        ("probe_every = \"1m\"\n".to_owned(), "probe_every: is set without probe"),
+        (user.to_owned(), "probe_user: is set without probe"),
+        (format!("{probe}probe_password = \"x\"\n"), "probe_password: is set without probe_user"),
+        (format!("{probe}probe_every = 5\n"), "probe_every: must be a time from 10 seconds to 1 hour"),
+        (
+            format!("{probe}{user}probe_login = \"http://h/session\"\n"),
+            "probe_login: is of another scheme, host or port",
+        ),
+        (
+            format!("{probe}{user}probe_login = \"https://h:8050/s\"\n"),
+            "probe_login: is of another scheme, host or port",
+        ),
+        (
+            format!("{probe}{user}probe_password = \"x\"\nprobe_password_file = \"f\"\n"),
+            "probe_password_file: is set together with probe_password",
+        ),
+    ] {
+        let found = faults(&format!("{application}{keys}"));
+        assert!(matches!(&found[..], [one] if one.contains(reason)), "{keys}: {found:?}");
+    }
+}
+
+#[test]
 fn every_key_refuses_a_value_of_another_type_or_out_of_bounds() {
     for (key, values) in [
         ("name", &["1", "\"\"", "[]"][..]),
@@ -178,6 +206,7 @@ fn every_key_refuses_a_value_of_another_type_or_out_of_bounds() {
         ("feed_address", &["1", "\"openmrs\"", "\"http://openmrs/?x\""]),
         ("feed_title", &["1", "[]"]),
         ("feed_id_prefix", &["[1]"]),
+        ("probe", &["1", "\"\"", "\"openmrs\"", "\"ftp://a/f\"", "\"http://u:p@a/f\"", "\"http:///f\""]),
         ("concerns", &["80", "[80]"]),
         ("feed", &["\"http://a/recent\"", "{ uri = \"http://a/recent\" }"]),
         ("read_only", &["1", "\"true\""]),

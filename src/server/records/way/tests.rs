@@ -118,6 +118,30 @@ fn a_failed_event_stands_at_its_step_and_is_a_click_away() {
 }
 
 #[test]
+fn a_failure_of_the_patient_is_the_reason_if_it_came_first() {
+    let odoo = samples::info("Odoo");
+    let at = |seconds| DateTime::from_timestamp(seconds, 0);
+    let own = LedgerEvent { failed_at: at(100), ..event(LifeState::Waiting, "e") };
+    for (failed_at, row, why) in [
+        (
+            at(50),
+            8,
+            "The event of the patient failed before it in Odoo, and its retries are used up. Retry the patient's event \
+                     first. Its own event failed, too (failed event 7).",
+        ),
+        (at(200), 7, "Its event failed in Odoo and waits for its next try."),
+    ] {
+        let patient = LedgerEvent { id: 2, row_id: RowId(8), failed_at, ..event(LifeState::Exhausted, "p") };
+        let found = way(Facts { failed: vec![&own], failed_of_patient: vec![&patient], ..facts(&odoo) });
+        assert_eq!(found.why, why);
+        let step = found.steps.iter().find(|step| step.station == Station::Processed).expect("a step");
+        assert_eq!(step.event, Some(EventKey { app: "odoo".into(), id: RowId(row) }));
+        let found = way(Facts { failed_of_patient: vec![&patient], arrival: there(), ..facts(&odoo) });
+        assert_eq!(found.why, "Odoo has it: bill S1.", "a failure of the patient is no change of the record");
+    }
+}
+
+#[test]
 fn what_a_consumer_takes_follows_its_own_rules() {
     let order = |order_type: &str, action: &str| Order {
         uuid: "o".into(),
