@@ -23,7 +23,7 @@ use super::{
     environment::Environment,
     faults::{Faults, Place, one_of, unreadable},
     layers::Layer,
-    names, presets, secrecy,
+    names, presets,
 };
 use access::networks;
 use table::{File, Table, line_of};
@@ -447,7 +447,7 @@ fn tls(table: &mut Table<'_, '_>) -> (Tls, Option<std::path::PathBuf>) {
         if tls != Tls::Verified {
             table.fault("tls_ca", "is only used with tls = \"verified\"");
         }
-        if let Err(error) = fs::File::open(file) {
+        if let Err(error) = std::fs::File::open(file) {
             table.lack("tls_ca", unreadable(&error));
         }
     }
