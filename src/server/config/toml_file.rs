@@ -7,7 +7,7 @@ mod probe;
 mod table;
 mod values;
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 use toml::de::DeTable;
 
@@ -447,7 +447,7 @@ fn tls(table: &mut Table<'_, '_>) -> (Tls, Option<std::path::PathBuf>) {
         if tls != Tls::Verified {
             table.fault("tls_ca", "is only used with tls = \"verified\"");
         }
-        if let Err(error) = std::fs::File::open(file) {
+        if let Err(error) = fs::File::open(file) {
             table.lack("tls_ca", unreadable(&error));
         }
     }
