@@ -234,7 +234,7 @@ test.describe("what was typed when the session ended", () => {
     await expect(form.getByLabel("User name")).toHaveValue("asha");
     await expect(form.getByLabel("Role")).toHaveValue("operator");
     await expect(form.getByLabel("Odoo")).toBeChecked();
-    await expect(page.getByText("What you typed before your session ended is filled in again.")).toBeVisible();
+    await expect(page.getByText("What you entered is restored: check it, then send it again.")).toBeVisible();
     // Only once: the next visit starts with an empty form.
     await page.goto(ownHospital.at("/accounts"));
     await expect(form.getByLabel("User name")).toHaveValue("");

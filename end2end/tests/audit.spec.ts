@@ -19,8 +19,8 @@ test("a look at a payload stands in the audit log, and is found by its kind", as
   const seen = entries(page).filter({ hasText: "payload seen" });
   await expect(seen).toHaveCount(1);
   await expect(seen).toContainText("administrator");
-  // The page named the patient, too.
-  await expect(entries(page).filter({ hasText: "patients seen" })).toHaveCount(1);
+  // The list and the page named patients, too.
+  await expect(entries(page).filter({ hasText: "patients seen" }).first()).toBeVisible();
   await expect(page.getByRole("table", { name: /Audit log/ })).toContainText("signed in");
 
   const search = page.getByRole("form", { name: "Search" });

@@ -280,3 +280,12 @@ async fn a_name_from_another_application_is_not_kept_for_those_who_may_not_see_t
     let page = hospital.page_as(&limited, &path).await;
     assert!(!page.body.contains(IDENTIFIER) && !page.body.contains(NAME), "{}", page.body);
 }
+
+#[tokio::test]
+async fn of_a_patient_in_crater_nothing_can_be_told_but_that_its_event_failed() {
+    let hospital = hospital_with(|config| config.applications[0].info.kind = Kind::Crater).await;
+    let administrator = person(Role::Administrator);
+    let page = hospital.page_as(&administrator, &format!("/atomfeed-console/records/openelis/patient/{PATIENT}")).await;
+    assert!(page.body.contains("Cannot tell"), "{}", page.body);
+    assert!(page.body.contains("Odoo keeps no copy of what it has read."), "{}", page.body);
+}

@@ -38,12 +38,17 @@ pub enum WalkError {
     Endless(String),
 }
 
-/// Reads one page of a feed, as a consumer does.
+/// Reads one page of a feed, without following its links: they may lead to another origin.
 ///
 /// # Errors
 /// Fails if it cannot be fetched, or if the answer is not a page of a feed.
 pub async fn read_page(client: &Client, address: &str) -> Result<Page, WalkError> {
-    Walk::new(client).page(address).await
+    let answer = client.feed_page(address).await?;
+    let (text, how) = text_of(&answer.body, &answer.content_type);
+    if let Some(how) = how {
+        tracing::warn!(page = address, "the page is not UTF-8 and was read {how}");
+    }
+    Page::read(&text).map_err(|error| WalkError::Page { address: address.to_owned(), error })
 }
 
 /// Reads pages and remembers which ones it has read.
@@ -67,12 +72,7 @@ impl<'a> Walk<'a> {
         if !self.seen.insert(self.hasher.hash_one(&address)) {
             return Err(WalkError::Ring(address));
         }
-        let answer = self.client.feed_page(&address).await?;
-        let (text, how) = text_of(&answer.body, &answer.content_type);
-        if let Some(how) = how {
-            tracing::warn!(page = address, "the page is not UTF-8 and was read {how}");
-        }
-        let page = Page::read(&text).map_err(|error| WalkError::Page { address, error })?;
+        let page = read_page(self.client, &address).await?;
         // Checked now, because the page's own address goes into the marker and is requested in the next run.
         self.client.resolve(&page.via)?;
         Ok(page)

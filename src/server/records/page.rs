@@ -147,7 +147,7 @@ impl<'c> Reader<'c> {
         self.views = self.console.views().await;
         let events = self.events_of(std::slice::from_ref(&uuid)).await?;
         let publication = self.publication(&uuid).await;
-        for consumer in self.consumers(&[Kind::Openelis, Kind::Odoo]) {
+        for consumer in self.consumers(&[Kind::Openelis, Kind::Odoo, Kind::Crater]) {
             let arrival = self.arrival_of_patient(&consumer, &patient).await;
             let info = &consumer.app().info;
             self.ways.push(way(Facts {
@@ -181,6 +181,10 @@ impl<'c> Reader<'c> {
                 },
                 other => unknown(other, name),
             },
+            // It posts to another program's API, whose errors it ignores: even a read event proves nothing.
+            Kind::Crater => Arrival::Unknown(format!(
+                "{name} keeps no copy of what it has read. Whether the patient is there is seen in Crater itself only."
+            )),
             _ => match consumer.record_partners(&patient.identifiers).await {
                 Ok(Availability::Here(copies)) => match copies.as_slice() {
                     [] => Arrival::Missing,

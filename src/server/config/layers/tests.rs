@@ -384,10 +384,16 @@ fn the_tables_of_the_documentation_have_every_setting_and_no_others() {
 #[test]
 fn the_full_example_of_the_documentation_is_right_and_names_every_setting() {
     let example = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let folder = folder(&[("console.toml", example), ("odoo.password", "s3cr3t-Pa55\n"), ("hospital-ca.pem", "")]);
+    let folder = folder(&[
+        ("console.toml", example),
+        ("odoo.password", "s3cr3t-Pa55\n"),
+        ("openelis-feed.password", "s3cr3t-Pa55\n"),
+        ("hospital-ca.pem", ""),
+    ]);
     let environment = Environment::from([
         ("OPENMRS_DB_HOST", "openmrsdb"),
         ("OPENMRS_DB_PASSWORD", "s3cr3t-Pa55"),
+        ("OPENMRS_FEED_PASSWORD", "s3cr3t-Pa55"),
         ("OPENELIS_DB_PASSWORD", "s3cr3t-Pa55"),
     ]);
     let config = load_in(&folder, CommandLine::default(), &environment).unwrap();
