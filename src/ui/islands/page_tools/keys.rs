@@ -35,7 +35,7 @@ fn pressed(event: &KeyboardEvent) -> bool {
         return false;
     }
     match event.key().as_str() {
-        "/" => first("form[role=search] input").is_some_and(|field| {
+        "/" => first("form[role=search] input[type=search]").is_some_and(|field| {
             focus(&field);
             if let Some(field) = field.dyn_ref::<HtmlInputElement>() {
                 field.select();
