@@ -12,6 +12,7 @@ use super::{
     feed::MarkerFault,
     feed_names::FeedName,
     obstacle::no_address,
+    probe::Difference,
     publisher::Queue,
     words::{count, span},
 };
@@ -130,13 +131,10 @@ fn of_probe(
             kind.advice(),
         )
     });
-    let differs = probe.differences().iter().map(|difference| {
-        of_application(
-            ConcernKind::FeedDiffers,
-            format!("The feed of {name} does not fit its consumers"),
-            &difference.in_words(),
-            "",
-        )
+    let differences: Vec<String> = probe.differences().iter().map(Difference::in_words).collect();
+    let differs = (!differences.is_empty()).then(|| {
+        let title = format!("The feed of {name} does not fit its consumers");
+        of_application(ConcernKind::FeedDiffers, title, &differences.join(" "), "")
     });
     failed.into_iter().chain(differs).collect()
 }

@@ -64,13 +64,15 @@ pub fn Alerts(views: Vec<ApplicationView>) -> impl IntoView {
 
 /// The rank of a concern about a whole application, the most urgent first.
 pub(super) fn urgency(kind: ConcernKind) -> usize {
-    const ORDER: [ConcernKind; 10] = [
+    const ORDER: [ConcernKind; 12] = [
         ConcernKind::Unreachable,
+        ConcernKind::FeedNotServed,
         ConcernKind::Hazard,
         ConcernKind::FeedsNotSeen,
         ConcernKind::FailuresNotSeen,
         ConcernKind::QueueStands,
         ConcernKind::QueueNotSeen,
+        ConcernKind::FeedDiffers,
         ConcernKind::Outdated,
         ConcernKind::TimesAhead,
         ConcernKind::NotConfigured,
